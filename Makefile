@@ -1,0 +1,47 @@
+# `make demo` shows everything running; `make test` runs everything that can be tested here.
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8000
+SANDBOX_PORT ?= 8600
+BIN = $(VENV)/bin
+
+.PHONY: demo test bench lint format docs clean
+.DEFAULT_GOAL := demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo,postgres,redis]" --group dev
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+demo: $(VENV)/.demo
+	@PUSHWOOSH_API_ROOT=http://127.0.0.1:$(SANDBOX_PORT) exec $(BIN)/python manage.py demo --port $(PORT)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m tests.benchmarks
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

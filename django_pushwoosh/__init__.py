@@ -1,0 +1,3 @@
+"""Pushwoosh for Django."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,237 @@
+"""What became of a message, in words: the message page's lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Prefetch
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+
+from django_pushwoosh.conf import settings
+from django_pushwoosh.models import Attempt, Dispatch, OutboxEntry, Pause, ScheduledMessage
+from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE
+from django_pushwoosh.protocol.calls import METHODS, Call
+from django_pushwoosh.protocol.errors import Invalid
+from django_pushwoosh.protocol.parameters import BY_NAME
+
+SENDING = ("createMessage", "createTargetedMessage")
+CANCELLING = ("cancelMessage", "deleteMessage")
+DISPATCHES_PER_PAGE = 20
+CANCELLABLE_FOR = timedelta(days=1)
+"""After its time a message may still be on its way for a while, rarely for longer."""
+
+DISPATCH = Dispatch.Status
+ENTRY = OutboxEntry.Status
+
+
+@dataclass
+class DispatchLine:
+    """A dispatch with what was said and answered."""
+
+    dispatch: Dispatch
+    words: str
+    sent: str
+    answer: str
+    entries: list[OutboxEntry]
+    retryable: OutboxEntry | None
+
+    @property
+    def is_uncertain(self) -> bool:
+        return self.dispatch.status == DISPATCH.UNCERTAIN
+
+
+@dataclass
+class Report:
+    """The message page: the message, one page of its dispatches, and what may be done about it."""
+
+    message: ScheduledMessage
+    words: str
+    content: list[tuple[str, str]]
+    audience: str
+    when: str
+    lines: list[DispatchLine]
+    page: Page[Dispatch]
+    notices: list[str]
+    is_moving: bool
+    is_cancellable: bool
+    draft: str = ""
+
+
+def as_text(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=2)
+
+
+def shown_call(method: str, application: str, arguments: dict[str, Any]) -> str:
+    """The request's body for people; the token's place is marked."""
+    if method not in METHODS:
+        return as_text(arguments)
+    return Call(METHODS[method], application, arguments).shown()
+
+
+def report_on(message: ScheduledMessage, page: Any = 1) -> Report:
+    """All that is known of a message, in a constant number of queries."""
+    using = message._state.db
+    attempts = Prefetch("attempts", Attempt.objects.using(using).order_by("number"))
+    entries = OutboxEntry.objects.using(using).defer("arguments", "raw").order_by("pk").prefetch_related(attempts)
+    dispatches = message.dispatches.using(using).order_by("number").prefetch_related(Prefetch("entries", entries))
+    found = Paginator(dispatches, DISPATCHES_PER_PAGE).get_page(page)
+    unsettled = OutboxEntry.objects.using(using).filter(dispatch__message=message).unsettled()
+    return Report(
+        message=message,
+        words=_words_of_message(message),
+        content=content_words(message),
+        audience=audience_words(message),
+        when=when_words(message),
+        lines=[_line(each, message) for each in found.object_list],
+        page=found,
+        notices=list(_notices(message)),
+        is_moving=unsettled.exists(),
+        is_cancellable=is_cancellable(message),
+        draft=as_text(message.parameters) if message.status == ScheduledMessage.Status.DRAFT else "",
+    )
+
+
+def content_words(message: ScheduledMessage) -> list[tuple[str, str]]:
+    """Title and text with their labels, each language on a line of its own."""
+    words = []
+    for name in ("title", "content"):
+        value = message.parameters.get(name)
+        if isinstance(value, dict):
+            named = {
+                gettext("all others") if language == "default" else language: text for language, text in value.items()
+            }
+            value = "\n".join(f"{language}: {text}" for language, text in named.items())
+        if value:
+            words.append((gettext(BY_NAME[name].label), str(value)))
+    return words
+
+
+def audience_words(message: ScheduledMessage) -> str:
+    try:
+        return message.to.describe()
+    except Invalid:
+        return gettext("nobody yet")
+
+
+def when_words(message: ScheduledMessage) -> str:
+    if message.send_at is None:
+        return gettext("at once")
+    if message.in_device_time:
+        return gettext("%(time)s on each device's own clock") % {"time": f"{message.send_at:%Y-%m-%d %H:%M}"}
+    try:
+        local = message.send_at.astimezone(ZoneInfo(message.time_zone))
+    except (ValueError, OSError, KeyError, OverflowError):
+        return f"{message.send_at:%Y-%m-%d %H:%M} UTC"
+    return f"{local:%Y-%m-%d %H:%M} {message.time_zone}"
+
+
+def is_cancellable(message: ScheduledMessage) -> bool:
+    """Whether cancelling can still stop something: what is queued here, or what Pushwoosh holds."""
+    if message.status == ScheduledMessage.Status.DRAFT:
+        return False
+    dispatches = list(message.dispatches.only("status", "message_code", "message_id"))
+    if any(each.status == DISPATCH.QUEUED for each in dispatches):
+        return True
+    if OutboxEntry.objects.filter(dispatch__message=message, method__in=CANCELLING).unsettled().exists():
+        return False
+    last = (message.send_at or message.queued_at or message.created_at) + CANCELLABLE_FOR
+    is_known = any(each.status in (DISPATCH.SENT, DISPATCH.UNCERTAIN) and each.is_known_upstream for each in dispatches)
+    return is_known and timezone.now() < last
+
+
+def _notices(message: ScheduledMessage) -> Sequence[str]:
+    notices = []
+    if settings.is_paused:
+        notices.append(gettext("Sending is switched off by PUSHWOOSH['PAUSED']; what is queued waits."))
+    for pause in Pause.objects.filter(application=message.application):
+        notices.append(
+            gettext("The application %(application)s is paused since %(since)s: %(reason)s")
+            % {
+                "application": pause.application,
+                "since": date_format(timezone.localtime(pause.since), "DATETIME_FORMAT"),
+                "reason": pause.reason,
+            }
+        )
+    known = {application.code for application in settings.applications.values()}
+    if message.application not in known:
+        notices.append(
+            gettext("PUSHWOOSH['APPLICATIONS'] has no application %(code)s any more; nothing is sent for it.")
+            % {"code": message.application}
+        )
+    return notices
+
+
+def _words_of_message(message: ScheduledMessage) -> str:
+    is_later = message.send_at is not None and message.send_at > timezone.now()
+    match message.status:
+        case ScheduledMessage.Status.DRAFT:
+            return gettext("Nothing was sent yet.")
+        case ScheduledMessage.Status.SCHEDULED:
+            return gettext("It waits to be handed to Pushwoosh.")
+        case ScheduledMessage.Status.SENT if is_later:
+            return gettext("Pushwoosh accepted it and keeps it until its time.")
+        case ScheduledMessage.Status.SENT:
+            return gettext("Pushwoosh accepted it.")
+        case ScheduledMessage.Status.LIMITED:
+            return gettext("Pushwoosh sent it to one random device only, not to the audience.")
+        case ScheduledMessage.Status.FAILED:
+            return gettext("Pushwoosh refused it. Change what it names and send it again.")
+        case ScheduledMessage.Status.UNCERTAIN:
+            return gettext(
+                "Nobody knows whether it arrived: no answer came. Look at Pushwoosh before sending it again."
+            )
+        case ScheduledMessage.Status.CANCELLED:
+            return gettext("It was cancelled.")
+    return ""
+
+
+def _line(dispatch: Dispatch, message: ScheduledMessage) -> DispatchLine:
+    entries = list(dispatch.entries.all())
+    sending = [entry for entry in entries if entry.method in SENDING]
+    retryable = next((entry for entry in sending if entry.status in (ENTRY.FAILED, ENTRY.UNCERTAIN)), None)
+    return DispatchLine(
+        dispatch=dispatch,
+        words=_words_of(dispatch, sending),
+        sent=shown_call(dispatch.method, message.application, dispatch.arguments),
+        answer=as_text(dispatch.answer) if dispatch.answer is not None else "",
+        entries=entries,
+        retryable=retryable,
+    )
+
+
+def _words_of(dispatch: Dispatch, entries: list[OutboxEntry]) -> str:
+    told = dispatch.told
+    match dispatch.status:
+        case DISPATCH.QUEUED:
+            entry = next((each for each in entries if each.status in OutboxEntry.UNSETTLED), None)
+            if entry is not None and entry.attempts_made:
+                return gettext("Attempt %(number)d did not get through: %(told)s. The next is due at %(time)s.") % {
+                    "number": entry.attempts_made,
+                    "told": entry.told or gettext("no answer"),
+                    "time": date_format(timezone.localtime(entry.due_at), "H:i:s"),
+                }
+            return gettext("Waits to be sent.")
+        case DISPATCH.SENT if dispatch.message_code == CODE_NOT_AVAILABLE:
+            words = gettext(
+                "Pushwoosh accepted it, and gave no message code (CODE_NOT_AVAILABLE): it was sent, and can be neither "
+                "followed nor cancelled."
+            )
+        case DISPATCH.SENT:
+            words = gettext("Pushwoosh accepted it as %(code)s.") % {"code": dispatch.message_code}
+        case DISPATCH.LIMITED:
+            words = gettext("Pushwoosh sent it to one random device only.")
+        case DISPATCH.FAILED:
+            words = gettext("Pushwoosh refused it.")
+        case DISPATCH.UNCERTAIN:
+            words = gettext("No answer came; it may have arrived, or not.")
+        case _:
+            words = gettext("It was cancelled.")
+    return f"{words} {told}".strip()

@@ -1,0 +1,123 @@
+"""The seam between a call and the network.
+
+A transport makes one attempt and reports what came back. Retrying belongs to the worker alone: an attempt that
+urllib3 repeated on its own would pass the governor unseen, and could send a message twice.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Protocol
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
+from urllib3.util import Retry
+
+from django_pushwoosh import __version__
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""Answers beyond this are cut off and thus unreadable; the largest documented one, 1,000 rows of history, is 2 MB."""
+
+
+class NotConnected(Exception):
+    """No connection came about, so the far side has seen nothing."""
+
+
+class ConnectionLost(Exception):
+    """The request left, or may have left, and no whole answer came."""
+
+
+class Transport(Protocol):
+    """`send` returns status, headers and body, or raises `NotConnected` or `ConnectionLost`."""
+
+    def send(
+        self, verb: str, url: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]
+    ) -> tuple[int, Mapping[str, str], bytes]: ...
+
+
+class RequestsTransport:
+    """HTTP by `requests`, with one Session per process and thread.
+
+    The host's egress proxies (`HTTPS_PROXY`, `NO_PROXY` …) and certificate authorities (`REQUESTS_CA_BUNDLE`,
+    `CURL_CA_BUNDLE`) are read once per Session and root, not once per call; a `.netrc` is never read, for its
+    credentials would take the place of ours.
+    """
+
+    def __init__(self, pool_size: int = 10) -> None:
+        self._pool_size = pool_size
+        self._local = threading.local()
+
+    def send(
+        self, verb: str, url: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        session = self._session()
+        try:
+            with session.request(
+                verb,
+                url,
+                data=body or None,
+                headers=dict(headers),
+                timeout=timeout,
+                proxies=self._proxies(url),
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                content = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
+                return answer.status_code, answer.headers, content
+        except requests.ConnectTimeout as error:
+            raise NotConnected(_named(error)) from error
+        except requests.ConnectionError as error:
+            # The exceptions' texts hold addresses, never headers or bodies; their names are enough for people.
+            raise (NotConnected if _never_connected(error) else ConnectionLost)(_named(error)) from error
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise ConnectionLost(_named(error)) from error
+        except Exception as error:
+            # urllib3's own errors surface while a streamed body is read.
+            if type(error).__module__.startswith("urllib3"):
+                raise ConnectionLost(_named(error)) from error
+            raise
+
+    def _session(self) -> requests.Session:
+        # A socket shared with a forked child would mix two conversations.
+        if getattr(self._local, "pid", None) != os.getpid():
+            self._local.pid = os.getpid()
+            self._local.session = self._new_session()
+            self._local.proxies = {}
+        session: requests.Session = self._local.session
+        return session
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        session.headers.clear()
+        session.headers["User-Agent"] = f"django-pushwoosh/{__version__}"
+        session.headers["Accept-Encoding"] = "gzip"
+        retry = Retry(total=None, connect=1, read=False, status=False, other=False, redirect=False, backoff_factor=0.1)
+        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=self._pool_size, max_retries=retry)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        return session
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        root = url.split("/", 3)[2]
+        known: dict[str, dict[str, str]] = self._local.proxies
+        if root not in known:
+            known[root] = dict(get_environ_proxies(url))
+        return known[root]
+
+
+def _never_connected(error: requests.ConnectionError) -> bool:
+    cause = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    return isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.SSLError)) or isinstance(
+        reason, (NewConnectionError, NameResolutionError)
+    )
+
+
+def _named(error: BaseException) -> str:
+    return type(error).__name__

@@ -1,0 +1,245 @@
+"""Writes what Pushwoosh was told or answered into the models, never echoing it back upstream.
+
+All writes go through querysets, which fire no model signals. Values from SDKs are hostile until proven otherwise:
+what does not fit a column is left out or cut, and never fails a call.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import router, transaction
+
+from django_pushwoosh.models import Device, TagDefinition, UserLink, canonical_hwid
+from django_pushwoosh.protocol import tags as tag_rules
+from django_pushwoosh.protocol.calls import Call
+
+MOST_BYTES = 64 * 1024
+"""Of a device's tags, and of its further attributes."""
+
+MOST_TAGS = 1000
+"""Tags whose types are learned; Pushwoosh allows a few dozen, strangers may invent any number."""
+
+_TEXTS = {
+    "language": "language",
+    "device_model": "device_model",
+    "os_version": "os_version",
+    "app_version": "app_version",
+    "v": "sdk_version",
+}
+_LENGTHS = {name: Device._meta.get_field(name).max_length or 255 for name in _TEXTS.values()}  # type: ignore[union-attr]
+_KNOWN = {*_TEXTS, "application", "hwid", "push_token", "device_type", "timezone", "tags", "userId", "badge", "auth"}
+_OFFSETS = range(-18 * 3600, 18 * 3600 + 1)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_ABOUT_ADDRESS = frozenset({"registerEmail", "registerEmailUser", "setEmailTags"})
+"""Android sends the phone's hwid along with these; they say nothing about the phone."""
+
+
+def note(call: Call, *, now: datetime, using: str | None = None) -> Device | None:
+    """Bring the mirror up to what a device call says; any call may be the first sight of a device."""
+    arguments = call.arguments
+    platform = _platform(arguments.get("device_type"))
+    hwid = hwid_of(call)
+    method = call.method.name
+    if method == "setTags" and not hwid:
+        _tag_user(call, using)
+        return None
+    if method == "deleteUser":
+        _forget_user(call, using)
+        return None
+    if not _fits(hwid, 255) or method in _ABOUT_ADDRESS:
+        return None
+    using = using or router.db_for_write(Device)
+    devices = Device.objects.using(using)
+    with transaction.atomic(using=using):
+        device = _locked(call.application, hwid, using)
+        if device is None:
+            if platform is None or method == "unregisterDevice":
+                return None
+            fresh = Device(application=call.application, hwid=hwid, platform=platform, created_at=now)
+            devices.bulk_create([fresh], ignore_conflicts=True)
+            device = _locked(call.application, hwid, using)
+            if device is None:
+                # Somebody deleted it in between.
+                return None
+        changes = _changes(device, call, now)
+        if changes:
+            devices.filter(pk=device.pk).update(**changes, updated_at=now)
+            for name, value in changes.items():
+                setattr(device, name, value)
+        if method in ("registerUser", "registerDevice"):
+            _link(device, arguments, method, now, using)
+    if method in ("setTags", "registerDevice"):
+        learn_types(call.application, device.tags, using=using)
+    return device
+
+
+def hwid_of(call: Call) -> str:
+    """The hwid of a device call as the mirror knows it; empty if it names none."""
+    return canonical_hwid(call.hwid, _platform(call.arguments.get("device_type")))
+
+
+def link(
+    device: Device, user_id: str, *, now: datetime, django_user: Any = None, using: str | None = None
+) -> UserLink | None:
+    """Make a device speak for a user id; the earlier link is closed and kept. `None` if it is anonymous again."""
+    using = using or router.db_for_write(UserLink)
+    links = UserLink.objects.using(using).filter(device=device)
+    with transaction.atomic(using=using):
+        _locked(device.application, device.hwid, using)
+        current = links.open().first()
+        if current is not None and current.user_id == user_id:
+            if django_user is not None and current.django_user_id != django_user.pk:
+                links.filter(pk=current.pk).update(django_user=django_user)
+            return current
+        if current is not None:
+            links.filter(pk=current.pk).update(until=now, is_open=None)
+        if user_id in ("", device.hwid):
+            return None
+        fresh = UserLink(device=device, user_id=user_id, django_user=django_user, since=now)
+        return UserLink.objects.using(using).bulk_create([fresh])[0]
+
+
+def learn_types(application: str, values: Mapping[str, Any], using: str | None = None) -> None:
+    """Remember the types of tags that were not seen before."""
+    using = using or router.db_for_write(TagDefinition)
+    definitions = TagDefinition.objects.using(using)
+    names = [name for name, value in values.items() if value is not None and _fits(name, 255)]
+    known = set(definitions.filter(application=application, name__in=names).values_list("name", flat=True))
+    unknown = [name for name in names if name not in known]
+    if not unknown or definitions.filter(application=application).count() + len(unknown) > MOST_TAGS:
+        return
+    definitions.bulk_create(
+        [
+            TagDefinition(
+                application=application,
+                name=name,
+                type=tag_rules.infer_type(values[name]).value,
+                source=TagDefinition.Source.LEARNED,
+            )
+            for name in unknown
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def storable(value: Any) -> Any:
+    """A JSON value without what databases refuse: NUL and lone surrogates become U+FFFD, huge integers text."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [storable(each) for each in value]
+    if isinstance(value, dict):
+        return {storable(str(key)): storable(each) for key, each in value.items()}
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def _changes(device: Device, call: Call, now: datetime) -> dict[str, Any]:
+    arguments = call.arguments
+    changes: dict[str, Any] = {}
+    match call.method.name:
+        case "registerDevice":
+            changes = _attributes(device, arguments)
+            token = arguments.get("push_token")
+            # A partial register (VoIP, the popup widget) carries no token, and must not blank the one we know.
+            if isinstance(token, str) and token:
+                changes["push_token"] = storable(token)
+            elif not device.push_token and device.is_phone_number:
+                changes["push_token"] = device.hwid
+            if token or device.is_phone_number:
+                changes |= {"unsubscribed_at": None, "unsubscribed_reason": ""}
+            if isinstance(arguments.get("tags"), dict):
+                changes["tags"] = _tagged(device, arguments["tags"])
+        case "unregisterDevice":
+            changes = {"push_token": "", "unsubscribed_at": now, "unsubscribed_reason": "unregisterDevice"}
+        case "setTags":
+            if isinstance(arguments.get("tags"), dict):
+                changes = {"tags": _tagged(device, arguments["tags"])}
+        case "setBadge":
+            badge = arguments.get("badge")
+            if isinstance(badge, int) and 0 <= badge < 2**31:
+                changes = {"badge": badge}
+        case "applicationOpen":
+            changes = {**_attributes(device, arguments), "opened_at": now}
+    return {name: value for name, value in changes.items() if getattr(device, name) != value}
+
+
+def _attributes(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for key, name in _TEXTS.items():
+        value = arguments.get(key)
+        if isinstance(value, str) and 0 < len(value) <= _LENGTHS[name]:
+            changes[name] = storable(value)
+    offset = arguments.get("timezone")
+    if isinstance(offset, str) and re.fullmatch(r"[+-]?\d{1,6}", offset):
+        offset = int(offset)
+    if isinstance(offset, int) and not isinstance(offset, bool) and offset in _OFFSETS:
+        changes["utc_offset_seconds"] = offset
+    extra = {key: value for key, value in arguments.items() if key not in _KNOWN}
+    if extra:
+        changes["extra"] = _bounded({**device.extra, **storable(extra)}, device.extra)
+    return changes
+
+
+def _tagged(device: Device, changes: dict[str, Any]) -> dict[str, Any]:
+    return _bounded(tag_rules.apply(device.tags, storable(changes)), device.tags)
+
+
+def _bounded(values: dict[str, Any], otherwise: dict[str, Any]) -> dict[str, Any]:
+    """The values, unless they are more than one device can mean; a stranger must not fill the table."""
+    return values if len(json.dumps(values)) <= MOST_BYTES else otherwise
+
+
+def _link(device: Device, arguments: Mapping[str, Any], method: str, now: datetime, using: str) -> None:
+    user_id = arguments.get("userId")
+    if user_id is None or user_id == "":
+        # registerUser without a user id means the hwid; registerDevice without one says nothing about the user.
+        user_id = device.hwid if method == "registerUser" else None
+    if isinstance(user_id, str) and _fits(user_id, 255):
+        link(device, user_id, now=now, using=using)
+
+
+def _tag_user(call: Call, using: str | None) -> None:
+    user_id, changes = call.arguments.get("userId"), call.arguments.get("tags")
+    if not isinstance(user_id, str) or not isinstance(changes, dict):
+        return
+    using = using or router.db_for_write(Device)
+    with transaction.atomic(using=using):
+        devices = Device.objects.using(using).of(call.application)
+        for device in _lock(devices.filter(links__user_id=user_id, links__is_open=True), using):
+            devices.filter(pk=device.pk).update(tags=_tagged(device, changes))
+
+
+def _forget_user(call: Call, using: str | None) -> None:
+    user_id = call.arguments.get("user_id")
+    if isinstance(user_id, str) and user_id:
+        devices = Device.objects.using(using or router.db_for_write(Device)).of(call.application)
+        gone = list(devices.filter(links__user_id=user_id, links__is_open=True).values_list("pk", flat=True))
+        UserLink.objects.using(devices.db).filter(device__in=gone)._raw_delete(devices.db)
+        devices.filter(pk__in=gone)._raw_delete(devices.db)
+
+
+def _locked(application: str, hwid: str, using: str) -> Device | None:
+    device: Device | None = _lock(Device.objects.using(using).filter(application=application, hwid=hwid), using).first()
+    return device
+
+
+def _lock(devices: Any, using: str) -> Any:
+    # SQLite has no row locks; its immediate transactions are locks of the whole file.
+    return devices.select_for_update()
+
+
+def _platform(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value[:6])
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**15 else None
+
+
+def _fits(text: str, length: int) -> bool:
+    return 0 < len(text) <= length and not _UNSTORABLE.search(text)

@@ -1,0 +1,204 @@
+"""The outbox: enqueue → claim → settle; release, cancel. The only writer of `OutboxEntry`.
+
+An entry is written in the transaction that decided it. Workers claim due entries for a while (the lease); the claim is
+committed before the call leaves, so that a worker's death leaves behind a visible doubt and never a second sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from django.db import connections, router, transaction
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce
+
+from django_pushwoosh.conf import Application, settings
+from django_pushwoosh.models import BulkJobChunk, Dispatch, OutboxEntry
+from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.signals import entry_queued
+
+LEASE = timedelta(minutes=2)
+Status = OutboxEntry.Status
+
+
+def device_key(application: str, hwid: str) -> str:
+    """Calls about one device leave in the order in which they were queued."""
+    return f"device:{application}:{hwid}"
+
+
+def user_key(application: str, user_id: str) -> str:
+    return f"user:{application}:{user_id}"
+
+
+def enqueue(
+    call: Call,
+    *,
+    key: str,
+    application: Application,
+    now: datetime,
+    dispatch: Dispatch | None = None,
+    chunk: BulkJobChunk | None = None,
+    using: str | None = None,
+) -> OutboxEntry:
+    """Queue a call in the present transaction; the engines are woken after its commit."""
+    using = using or router.db_for_write(OutboxEntry)
+    entry = OutboxEntry.objects.using(using).create(
+        application=application.code,
+        api_root=application.api_root,
+        method=call.method.name,
+        # What the SDK sent is kept as its bytes; a second, decoded copy would serve nobody.
+        arguments=dict(call.arguments) if call.raw is None else {},
+        raw=call.raw,
+        key=key[:300],
+        due_at=now,
+        created_at=now,
+        dispatch=dispatch,
+        chunk=chunk,
+    )
+    wake(using)
+    return entry
+
+
+def wake(using: str | None = None) -> None:
+    """Tell the engines, once the present transaction has committed, that there is work."""
+    using = using or router.db_for_write(OutboxEntry)
+    transaction.on_commit(lambda: _woken(using), using=using, robust=True)
+
+
+def _woken(using: str) -> None:
+    entry_queued.send_robust(OutboxEntry, using=using)
+
+
+def has_unsettled(key: str, using: str | None = None) -> bool:
+    """Whether something of this key still waits, so that what comes next has to queue behind it."""
+    entries = OutboxEntry.objects.using(using or router.db_for_write(OutboxEntry))
+    return entries.filter(key=key[:300]).unsettled().exists()
+
+
+def ours() -> Q:
+    """Entries written for the applications and API roots of the present settings.
+
+    A dump of production that is brought up on staging has other settings, and so sends nothing.
+    """
+    mine = Q(pk__in=[])
+    for application in settings.applications.values():
+        mine |= Q(application=application.code, api_root=application.api_root)
+    return mine
+
+
+def claim(
+    limit: int, *, now: datetime, lease: timedelta = LEASE, owner: str = "", using: str | None = None
+) -> list[OutboxEntry]:
+    """Take up to `limit` due entries, in order of their ids; unsettled ones come back after `lease`.
+
+    No two entries of one claim share a key. A conditional UPDATE decides between competing workers on every
+    database; where rows can be skipped while locked, they do not even meet.
+    """
+    using = using or router.db_for_write(OutboxEntry)
+    entries = OutboxEntry.objects.using(using)
+    token = f"{owner[:24]}:{uuid4().hex}"
+    with transaction.atomic(using=using):
+        due = entries.due(now).filter(ours())
+        if connections[using].features.has_select_for_update_skip_locked:
+            due = due.select_for_update(skip_locked=True)
+        wanted = list(due.values_list("pk", flat=True)[:limit])
+        if not wanted:
+            return []
+        entries.filter(pk__in=wanted, status=Status.QUEUED).update(
+            status=Status.SENDING,
+            lease_owner=token,
+            lease_expires_at=now + lease,
+            first_sent_at=Coalesce("first_sent_at", Value(now)),
+        )
+    return list(entries.filter(pk__in=wanted, lease_owner=token).select_related("dispatch", "chunk").order_by("pk"))
+
+
+def hold(entry: OutboxEntry, *, now: datetime, lease: timedelta = LEASE) -> bool:
+    """Extend a lease; false if it was lost meanwhile, and the entry is somebody else's."""
+    entry.lease_expires_at = now + lease
+    return bool(_held(entry).update(lease_expires_at=entry.lease_expires_at))
+
+
+def settle(entry: OutboxEntry, status: OutboxEntry.Status, *, now: datetime, told: str = "") -> bool:
+    """Bring a held entry to its end; false if the lease was lost."""
+    entry.status = status
+    entry.told = told
+    entry.settled_at = now
+    settled = _held(entry).update(
+        status=status,
+        told=told,
+        settled_at=now,
+        attempts_made=entry.attempts_made,
+        lease_owner="",
+        lease_expires_at=None,
+    )
+    if settled:
+        # What stood behind it in its key is due now.
+        wake(entry._state.db)
+    return bool(settled)
+
+
+def release(entry: OutboxEntry, *, due_at: datetime, told: str = "") -> bool:
+    """Put a held entry back into the queue; false if the lease was lost."""
+    entry.status = Status.QUEUED
+    entry.told = told
+    return bool(
+        _held(entry).update(
+            status=Status.QUEUED,
+            due_at=due_at,
+            told=told,
+            attempts_made=entry.attempts_made,
+            # Without an attempt nothing has left, and no window of Pushwoosh's has begun.
+            first_sent_at=entry.first_sent_at if entry.attempts_made else None,
+            lease_owner="",
+            lease_expires_at=None,
+        )
+    )
+
+
+def cancel(entries: Sequence[OutboxEntry], *, now: datetime) -> int:
+    """Take queued entries out; those that are being sent already are not touched. How many were cancelled."""
+    cancelled = 0
+    for entry in entries:
+        queued = OutboxEntry.objects.using(entry._state.db).filter(pk=entry.pk, status=Status.QUEUED)
+        cancelled += queued.update(status=Status.CANCELLED, settled_at=now)
+    return cancelled
+
+
+def retry(entry: OutboxEntry, *, now: datetime) -> bool:
+    """Queue a failed, left or cancelled entry once more; an uncertain one is a person's decision, made here too."""
+    ended = (Status.FAILED, Status.LEFT, Status.UNCERTAIN, Status.CANCELLED)
+    with transaction.atomic(using=entry._state.db):
+        again = OutboxEntry.objects.using(entry._state.db).filter(pk=entry.pk, status__in=ended)
+        queued = again.update(
+            status=Status.QUEUED, due_at=now, settled_at=None, first_sent_at=None, attempts_made=0, told=""
+        )
+        if queued:
+            wake(entry._state.db)
+    return bool(queued)
+
+
+def expired(limit: int, *, now: datetime, lease: timedelta = LEASE, using: str | None = None) -> list[OutboxEntry]:
+    """Take over entries whose worker did not come back; nobody knows what became of their calls."""
+    using = using or router.db_for_write(OutboxEntry)
+    taken = []
+    for entry in (
+        OutboxEntry.objects.using(using).expired(now).filter(ours()).select_related("dispatch", "chunk")[:limit]
+    ):
+        token = f"recovery:{uuid4().hex}"
+        if (
+            _held(entry)
+            .filter(lease_expires_at=entry.lease_expires_at)
+            .update(lease_owner=token, lease_expires_at=now + lease)
+        ):
+            entry.lease_owner = token
+            entry.lease_expires_at = now + lease
+            taken.append(entry)
+    return taken
+
+
+def _held(entry: OutboxEntry):  # type: ignore[no-untyped-def]
+    entries = OutboxEntry.objects.using(entry._state.db)
+    return entries.filter(pk=entry.pk, status=Status.SENDING, lease_owner=entry.lease_owner)

@@ -1,0 +1,63 @@
+"""Asks back what became of what was accepted: the chunks of bulk jobs, settled from their detailed reports."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from django.db import router, transaction
+
+from django_pushwoosh.conf import settings
+from django_pushwoosh.delivery import connection
+from django_pushwoosh.delivery.results import job_progressed
+from django_pushwoosh.models import BulkJobChunk
+from django_pushwoosh.protocol.answers import JobStatus
+from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.protocol.errors import CallError, NotFound
+
+logger = logging.getLogger("django_pushwoosh")
+
+BATCH = 200
+
+
+def poll(*, now: datetime, using: str | None = None) -> int:
+    """Ask for the report of every chunk that was sent; how many ended."""
+    using = using or router.db_for_write(BulkJobChunk)
+    if settings.is_paused:
+        return 0
+    chunks = BulkJobChunk.objects.using(using).filter(status=BulkJobChunk.Status.SENT).select_related("job")
+    codes = {application.code for application in settings.applications.values()}
+    return sum(_follow(chunk, now) for chunk in chunks.filter(job__application__in=codes).order_by("pk")[:BATCH])
+
+
+def _follow(chunk: BulkJobChunk, now: datetime) -> bool:
+    application = settings.application(chunk.job.application)
+    call = Call.of(f"{chunk.job.kind}Status", application.code, request_id=chunk.request_id, detailed=True)
+    try:
+        _answer, status = connection.ask(call, application)
+    except NotFound as error:
+        return _end(chunk, {"status": BulkJobChunk.Status.UNCERTAIN, "told": str(error)}, now)
+    except CallError as error:
+        logger.info("%s: %s", chunk, error)
+        return False
+    if not isinstance(status, JobStatus) or not status.is_ended:
+        return False
+    missed = [
+        {"id": device.id, "status": device.status, "tags": device.tags}
+        for device in status.devices
+        if device.status != "done" or any(verdict != "ok" for verdict in device.tags.values())
+    ]
+    failed = status.status.lower() == "failed"
+    counts = {"succeeded": status.succeeded, "failed": status.failed, "not_found": status.not_found}
+    ended = BulkJobChunk.Status.FAILED if failed else BulkJobChunk.Status.DONE
+    return _end(chunk, {"status": ended, "report": missed, **counts}, now)
+
+
+def _end(chunk: BulkJobChunk, changes: dict[str, Any], now: datetime) -> bool:
+    using = chunk._state.db
+    with transaction.atomic(using=using):
+        sent = BulkJobChunk.objects.using(using).filter(pk=chunk.pk, status=BulkJobChunk.Status.SENT)
+        ended = sent.update(**changes)
+        job_progressed(chunk.job, now=now)
+    return bool(ended)

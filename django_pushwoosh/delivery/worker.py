@@ -1,0 +1,175 @@
+"""Drains the outbox: claim, call, settle. The only place that retries."""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import router, transaction
+from django.utils import timezone
+
+from django_pushwoosh.conf import Application, settings
+from django_pushwoosh.delivery import connection, outbox, results
+from django_pushwoosh.delivery.governor import Governor
+from django_pushwoosh.models import Attempt, OutboxEntry, Pause
+from django_pushwoosh.protocol.envelope import Answer
+from django_pushwoosh.protocol.errors import (
+    CallError,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    condemns,
+)
+from django_pushwoosh.signals import application_paused
+
+logger = logging.getLogger("django_pushwoosh")
+
+BATCH = 50
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+MAX_AGE = timedelta(days=1)
+"""What could not be sent for so long is given up and shown as failed."""
+
+Status = OutboxEntry.Status
+
+
+class Worker:
+    """One drain at a time; any number of workers may run on any number of hosts."""
+
+    def __init__(
+        self,
+        *,
+        using: str | None = None,
+        clock: Callable[[], datetime] = timezone.now,
+        governor: Governor | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._using = using or router.db_for_write(OutboxEntry)
+        self._clock = clock
+        self._governor = governor or Governor(using=using)
+        self._chance = chance or random.Random()  # noqa: S311
+        self._name = socket.gethostname()
+
+    def drain(self) -> int:
+        """Deliver what is due until nothing is; how many entries were taken up."""
+        if settings.is_paused:
+            return 0
+        taken = self.recover()
+        while entries := outbox.claim(BATCH, now=self._clock(), owner=self._name, using=self._using):
+            for entry in entries:
+                self.deliver(entry)
+            taken += len(entries)
+        return taken
+
+    def recover(self) -> int:
+        """Judge entries whose worker did not come back, by the rule for unknown outcomes."""
+        entries = outbox.expired(BATCH, now=self._clock(), using=self._using)
+        for entry in entries:
+            self._settle_failed(entry, OutcomeUnknown("The worker did not come back.", call=entry.call), self._clock())
+        return len(entries)
+
+    def deliver(self, entry: OutboxEntry) -> None:
+        """Make a held entry's call and settle it."""
+        application = self._application(entry)
+        if application is None or self._is_paused(entry.application):
+            outbox.release(entry, due_at=entry.due_at, told=entry.told)
+            return
+        started = self._clock()
+        if not self._holds(entry, started):
+            return
+        try:
+            answer, result = connection.ask(entry.call, application, governor=self._governor)
+        except CallError as error:
+            self._settle_failed(entry, error, started)
+        else:
+            with transaction.atomic(using=self._using):
+                if self._attempted(entry, started, "ok", answer, "") and outbox.settle(
+                    entry, Status.SENT, now=self._clock(), told=answer.warning
+                ):
+                    results.succeeded(entry, result, answer, now=self._clock())
+
+    def _holds(self, entry: OutboxEntry, now: datetime) -> bool:
+        """Whether the lease outlives the call; entries before this one may have taken long."""
+        needed = timedelta(seconds=sum(settings.timeout) + 30)
+        if entry.lease_expires_at is not None and entry.lease_expires_at - now > needed:
+            return True
+        return outbox.hold(entry, now=now)
+
+    def _settle_failed(self, entry: OutboxEntry, error: CallError, started: datetime) -> None:
+        now = self._clock()
+        told = str(error)
+        if isinstance(error, RateLimited) and error.answer is None:
+            # The governor's word: nothing was attempted.
+            outbox.release(entry, due_at=now + timedelta(seconds=error.retry_after or FIRST_PAUSE), told=told)
+            return
+        with transaction.atomic(using=self._using):
+            self._attempted(entry, started, type(error).__name__, error.answer, told)
+            if condemns(error):
+                self._pause(entry.application, told, now)
+                outbox.release(entry, due_at=now, told=told)
+            elif self._may_go_again(entry, error, now):
+                outbox.release(entry, due_at=now + self._backoff(entry, error), told=told)
+            else:
+                status = self._end(entry, error)
+                if outbox.settle(entry, status, now=now, told=told):
+                    results.ended(entry, status, error, now=now)
+                    logger.warning("%s %s: %s", entry, status, told)
+
+    def _may_go_again(self, entry: OutboxEntry, error: CallError, now: datetime) -> bool:
+        if now - entry.created_at > MAX_AGE:
+            return False
+        if isinstance(error, OutcomeUnknown):
+            age = now - (entry.first_sent_at or now)
+            return entry.call.is_repeatable(age, repeat_events=settings.repeat_events)
+        return isinstance(error, NotSent)
+
+    @staticmethod
+    def _end(entry: OutboxEntry, error: CallError) -> OutboxEntry.Status:
+        if not isinstance(error, OutcomeUnknown):
+            return Status.FAILED
+        # Only messages wait for a person; device calls are left by their method's rule.
+        return Status.UNCERTAIN if entry.dispatch_id or entry.chunk_id else Status.LEFT
+
+    def _backoff(self, entry: OutboxEntry, error: CallError) -> timedelta:
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(entry.attempts_made, 10))
+        pause = self._chance.uniform(0, longest)
+        return timedelta(seconds=max(pause, error.retry_after or 0.0))
+
+    def _attempted(
+        self, entry: OutboxEntry, started: datetime, outcome: str, answer: Answer | None, told: str
+    ) -> Attempt:
+        entry.attempts_made += 1
+        return Attempt.objects.using(self._using).create(
+            entry=entry,
+            number=entry.attempts_made,
+            started_at=started,
+            took_seconds=(self._clock() - started).total_seconds(),
+            outcome=outcome,
+            http_status=answer.http_status if answer else None,
+            status_code=answer.status_code if answer else None,
+            told=told or (answer.status_message if answer else ""),
+        )
+
+    def _is_paused(self, code: str) -> bool:
+        return Pause.objects.using(self._using).filter(application=code).exists()
+
+    def _pause(self, code: str, reason: str, now: datetime) -> None:
+        paused = Pause.objects.using(self._using).bulk_create(
+            [Pause(application=code, reason=reason, since=now)], ignore_conflicts=True
+        )
+        logger.error("Application %s is paused: %s", code, reason)
+        application_paused.send_robust(Pause, application=paused[0].application, reason=reason)
+
+    @staticmethod
+    def _application(entry: OutboxEntry) -> Application | None:
+        return next(
+            (
+                each
+                for each in settings.applications.values()
+                if (each.code, each.api_root) == (entry.application, entry.api_root)
+            ),
+            None,
+        )

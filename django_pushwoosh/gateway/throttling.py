@@ -1,0 +1,60 @@
+"""How often one hwid, or one address, may call: REST framework's sliding window in the default cache."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from hashlib import sha256
+
+from django.http import HttpRequest
+from rest_framework.throttling import SimpleRateThrottle
+
+Rate = tuple[int, int]
+"""Calls, and the seconds in which they may be made."""
+
+
+class CallerThrottle(SimpleRateThrottle):
+    """Counts the calls of one caller; `timer` is the clock."""
+
+    def __init__(self, scope: str, caller: str, rate: Rate) -> None:
+        self.scope = scope
+        self.caller = caller
+        self.rate = f"{rate[0]}/{rate[1]}"
+        super().__init__()
+
+    def parse_rate(self, rate: str | None) -> tuple[int | None, int | None]:
+        """`calls/seconds`."""
+        if rate is None:
+            return None, None
+        calls, _, seconds = rate.partition("/")
+        return int(calls), int(seconds)
+
+    def get_cache_key(self, request: object = None, view: object = None) -> str:
+        # Hashed: a hwid may be a telephone number, or hold what a cache takes for a key's end.
+        named = sha256(self.caller.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"django_pushwoosh:{self.scope}:{named}"
+
+    def retry_after(self) -> int | None:
+        """Count one call: `None` if it may be made, else the seconds until one may."""
+        if self.allow_request(None, None):  # type: ignore[arg-type]
+            return None
+        return max(1, math.ceil(self.wait() or 1))
+
+
+def address_of(request: HttpRequest, trusted_proxies: int) -> str:
+    """The caller's address as the outermost trusted proxy saw it; of IPv6 the /64 network, which is one host's."""
+    address = str(request.META.get("REMOTE_ADDR") or "")
+    if trusted_proxies > 0:
+        # What stands further left was written by the caller, who may write anything.
+        named = [each.strip() for each in request.headers.get("X-Forwarded-For", "").split(",") if each.strip()]
+        if named:
+            address = named[-min(trusted_proxies, len(named))]
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)

@@ -1,0 +1,96 @@
+"""Devices: one row per application and hwid, a mirror of what Pushwoosh holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_pushwoosh.protocol.platforms import BY_NUMBER, DEVICE_PLATFORMS, WHATSAPP, label_of
+
+WHATSAPP_PREFIX = "whatsapp:"
+
+
+def canonical_hwid(hwid: str, platform: int | None) -> str:
+    """The hwid as the mirror knows it: a WhatsApp number carries its prefix, so that it is not the SMS device."""
+    if platform == WHATSAPP.number and not hwid.startswith(WHATSAPP_PREFIX):
+        return WHATSAPP_PREFIX + hwid
+    return hwid
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    def subscribed(self) -> DeviceQuerySet:
+        """Devices that a push can reach, as far as the mirror knows."""
+        return self.filter(unsubscribed_at=None).exclude(push_token="")
+
+    def of(self, application: str) -> DeviceQuerySet:
+        return self.filter(application=application)
+
+
+class Device(models.Model):
+    """A device as Pushwoosh knows it. Unsubscribed is a state with a time and a reason, not a deletion.
+
+    Saving and deleting single objects pushes the change upstream; `bulk_create()` and `update()` do not.
+    """
+
+    application = models.CharField(_("application"), max_length=11, help_text=_("The application's code."))
+    hwid = models.CharField(_("hardware id"), max_length=255)
+    platform = models.PositiveIntegerField(
+        _("platform"), choices=[(platform.number, platform.label) for platform in DEVICE_PLATFORMS]
+    )
+    push_token = models.TextField(_("push token"), blank=True)
+    language = models.CharField(_("language"), max_length=35, blank=True)
+    utc_offset_seconds = models.IntegerField(_("offset from UTC in seconds"), null=True, blank=True)
+    device_model = models.CharField(_("model"), max_length=255, blank=True)
+    os_version = models.CharField(_("system version"), max_length=255, blank=True)
+    app_version = models.CharField(_("app version"), max_length=255, blank=True)
+    sdk_version = models.CharField(_("SDK version"), max_length=50, blank=True)
+    badge = models.PositiveIntegerField(_("badge"), default=0)
+    tags = models.JSONField(_("tags"), default=dict, blank=True)
+    extra = models.JSONField(_("further attributes"), default=dict, blank=True)
+    unsubscribed_at = models.DateTimeField(_("unsubscribed at"), null=True, blank=True)
+    unsubscribed_reason = models.CharField(_("reason"), max_length=255, blank=True)
+    opened_at = models.DateTimeField(_("last opened at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("first seen at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("changed at"), auto_now=True)
+
+    objects = DeviceQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["application", "hwid"], name="pushwoosh_device_hwid"),
+        ]
+        indexes = [
+            models.Index(fields=["application", "unsubscribed_at", "platform"], name="pushwoosh_device_reach"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{label_of(self.platform)} {self.hwid}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.hwid = canonical_hwid(self.hwid, self.platform)
+        # In autocommit post_save fires after the commit; row and outbox entry belong into one transaction.
+        with transaction.atomic(using=kwargs.get("using") or self._state.db):
+            super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic(using=kwargs.get("using") or self._state.db):
+            return super().delete(*args, **kwargs)
+
+    @property
+    def is_subscribed(self) -> bool:
+        return self.unsubscribed_at is None and bool(self.push_token)
+
+    @property
+    def platform_label(self) -> str:
+        return label_of(self.platform)
+
+    @property
+    def is_phone_number(self) -> bool:
+        """SMS and WhatsApp devices are named by a number, which is nobody else's business."""
+        return self.platform in BY_NUMBER and BY_NUMBER[self.platform].key in ("SMS", "WHATSAPP")

@@ -1,0 +1,141 @@
+"""Scheduled messages, what was meant; and their dispatches, what was sent."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_pushwoosh.protocol import audience as audiences
+from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE
+from django_pushwoosh.protocol.messages import Message
+
+
+class ScheduledMessage(models.Model):
+    """A push to compose, to send now or at a time, and to follow.
+
+    `status` is what became of its dispatches, taken together: *scheduled* until the last one is settled.
+    """
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        SCHEDULED = "scheduled", _("queued")
+        SENT = "sent", _("sent")
+        LIMITED = "limited", _("sent to 1 device only")
+        FAILED = "failed", _("failed")
+        UNCERTAIN = "uncertain", _("uncertain")
+        CANCELLED = "cancelled", _("cancelled")
+
+    application = models.CharField(_("application"), max_length=11)
+    parameters = models.JSONField(_("parameters"), default=dict)
+    audience = models.JSONField(_("audience"), default=dict)
+    send_at = models.DateTimeField(_("send at"), null=True, blank=True, help_text=_("Empty: as soon as it is queued."))
+    time_zone = models.CharField(_("time zone"), max_length=64, default="UTC")
+    in_device_time = models.BooleanField(
+        _("in each device's own time zone"),
+        default=False,
+        help_text=_("The time is read on each device's own clock."),
+    )
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.DRAFT, editable=False, db_index=True
+    )
+    composer_key = models.UUIDField(_("composer key"), default=uuid.uuid4, unique=True, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("composed by"),
+    )
+    created_at = models.DateTimeField(_("composed at"), default=timezone.now, editable=False)
+    queued_at = models.DateTimeField(_("queued at"), null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        content = self.parameters.get("content") or self.parameters.get("title") or ""
+        if isinstance(content, dict):
+            content = content.get("default") or content.get("en") or next(iter(content.values()), "")
+        return str(content)[:80] or f"#{self.pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        with transaction.atomic(using=kwargs.get("using") or self._state.db):
+            super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic(using=kwargs.get("using") or self._state.db):
+            return super().delete(*args, **kwargs)
+
+    @property
+    def message(self) -> Message:
+        """The parameters as a `Message`. Raises `InvalidMessage` where a draft is not yet whole."""
+        return Message.from_json(self.parameters)
+
+    @property
+    def to(self) -> audiences.Audience:
+        """The audience. Raises `InvalidMessage` where there is none: nothing ever means everyone."""
+        return audiences.from_json(self.audience)
+
+    def settle(self) -> None:
+        """Take the status from the dispatches; the worst of several speaks."""
+        found = set(self.dispatches.values_list("status", flat=True))
+        for status in (
+            Dispatch.Status.QUEUED,
+            Dispatch.Status.UNCERTAIN,
+            Dispatch.Status.FAILED,
+            Dispatch.Status.LIMITED,
+            Dispatch.Status.SENT,
+            Dispatch.Status.CANCELLED,
+        ):
+            if status in found:
+                self.status = self.Status.SCHEDULED if status == Dispatch.Status.QUEUED else self.Status(status.value)
+                type(self).objects.filter(pk=self.pk).update(status=self.status)
+                return
+
+
+class Dispatch(models.Model):
+    """One request's worth of a message: its transaction id, code and state. It outlives its outbox entry."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        SENT = "sent", _("sent")
+        LIMITED = "limited", _("sent to 1 device only")
+        FAILED = "failed", _("failed")
+        UNCERTAIN = "uncertain", _("uncertain")
+        CANCELLED = "cancelled", _("cancelled")
+
+    message = models.ForeignKey(ScheduledMessage, models.CASCADE, related_name="dispatches", verbose_name=_("message"))
+    number = models.PositiveIntegerField(_("number"), default=1)
+    transaction_id = models.UUIDField(_("transaction id"), default=uuid.uuid4, unique=True)
+    method = models.CharField(_("method"), max_length=40)
+    arguments = models.JSONField(_("arguments"), help_text=_("What is sent, but for the token."))
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.QUEUED)
+    message_code = models.CharField(_("message code"), max_length=40, blank=True)
+    answer = models.JSONField(_("answer"), null=True, blank=True)
+    told = models.TextField(_("in words"), blank=True)
+    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("dispatch")
+        verbose_name_plural = _("dispatches")
+        ordering = ["message_id", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["message", "number"], name="pushwoosh_dispatch_number"),
+        ]
+
+    def __str__(self) -> str:
+        return self.message_code or str(self.transaction_id)
+
+    @property
+    def is_known_upstream(self) -> bool:
+        """Whether there is a code by which it can be looked up, cancelled or deleted."""
+        return bool(self.message_code) and self.message_code != CODE_NOT_AVAILABLE

@@ -1,0 +1,240 @@
+"""What each method's success carries, read into a type.
+
+A class here is named in its method's row (`calls.py`). `read` takes an `Answer` that was judged a success and
+raises `ValueError` where the document does not hold what the documents promise. Unknown keys are kept in `raw`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+from django_pushwoosh.protocol.envelope import Answer
+
+CODE_NOT_AVAILABLE = "CODE_NOT_AVAILABLE"
+"""Stands for a message code where Pushwoosh keeps no record (immediate, fewer than 10 devices)."""
+
+
+class Result(Protocol):
+    @classmethod
+    def read(cls, answer: Answer) -> Self: ...
+
+
+def _response(answer: Answer) -> dict[str, Any]:
+    if answer.response is None:
+        return {}
+    if not isinstance(answer.response, dict):
+        raise ValueError("the answer's response is not an object")
+    return answer.response
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    if not isinstance(answer.document, dict):
+        raise ValueError("the answer is not a JSON object")
+    return answer.document
+
+
+def _integer(value: Any) -> int:
+    """Counters come as numbers, and empty ones as `""` (seeds 001, getPushHistory)."""
+    return value if isinstance(value, int) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """It was taken; there is nothing more to say than perhaps a warning."""
+
+    warning: str = ""
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        return cls(answer.warning)
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesCreated:
+    """createMessage: one code per notification, in order. `unknown_devices` lists recipients they do not know."""
+
+    codes: tuple[str, ...]
+    unknown_devices: tuple[str, ...] = ()
+    warning: str = ""
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        response = _response(answer)
+        codes = response.get("Messages")
+        if not isinstance(codes, list):
+            raise ValueError('the answer has no list "Messages"')
+        unknown = response.get("UnknownDevices")
+        lists = unknown.values() if isinstance(unknown, dict) else ()
+        devices = (device for each in lists if isinstance(each, list) for device in each)
+        return cls(tuple(map(str, codes)), tuple(dict.fromkeys(map(str, devices))), answer.warning)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetedMessageCreated:
+    message_code: str
+    tracking_code: str = ""
+    warning: str = ""
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        response = _response(answer)
+        code = response.get("messageCode")
+        if not isinstance(code, str):
+            raise ValueError('the answer has no "messageCode"')
+        return cls(code, str(response.get("trackingCode") or ""), answer.warning)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDetails:
+    """getMessageDetails. `status` is lower case: creating, waiting, pending, processing, done, failed, canceled …"""
+
+    id: int
+    code: str
+    status: str
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        message = _response(answer).get("message")
+        if not isinstance(message, dict):
+            raise ValueError('the answer has no "message"')
+        status = str(message.get("status", "")).lower()
+        return cls(_integer(message.get("id")), str(message.get("code", "")), status, message)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One row of getPushHistory; counts are summed over applications and platforms."""
+
+    id: int
+    code: str
+    sent: int
+    opened: int
+    raw: dict[str, Any]
+
+
+def _total(counts: Any) -> int:
+    """`{application: {PLATFORM: n}}`, or `""` where nothing was counted."""
+    if isinstance(counts, dict):
+        return sum(_total(each) for each in counts.values())
+    return _integer(counts)
+
+
+@dataclass(frozen=True, slots=True)
+class PushHistory:
+    rows: tuple[HistoryRow, ...]
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        rows = _response(answer).get("rows")
+        if not isinstance(rows, list):
+            raise ValueError('the answer has no list "rows"')
+        return cls(
+            tuple(
+                HistoryRow(
+                    _integer(row.get("id")),
+                    str(row.get("code", "")),
+                    _total(row.get("sent")),
+                    _total(row.get("open")),
+                    row,
+                )
+                for row in rows
+                if isinstance(row, dict)
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TagValues:
+    values: dict[str, Any]
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        result = _response(answer).get("result")
+        # An empty mapping of their side arrives as an empty list.
+        if result == [] or result is None:
+            result = {}
+        if not isinstance(result, dict):
+            raise ValueError('the answer has no object "result"')
+        return cls(result)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPosted:
+    """postEvent. `code` names the in-app message that the SDK shall show, if any."""
+
+    code: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        response = _response(answer)
+        return cls(str(response.get("code") or ""), response)
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted:
+    request_id: str
+    status: str
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        document = _document(answer)
+        request_id = document.get("request_id")
+        if not isinstance(request_id, str) or not request_id:
+            raise ValueError('the answer has no "request_id"')
+        return cls(request_id, str(document.get("status", "")))
+
+
+@dataclass(frozen=True, slots=True)
+class JobDevice:
+    """One device of a job's detailed report; `tags` says per tag "ok", "tag not found" or what was wrong."""
+
+    id: str
+    status: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A bulk job. `status` is Pending, Completed or Failed; `progress` runs from 0 to 100.
+
+    With a detailed report the counts are taken from it: the documents' own example counts differently than it lists.
+    """
+
+    request_id: str
+    status: str
+    progress: int
+    succeeded: int
+    failed: int
+    not_found: int
+    devices: tuple[JobDevice, ...] = ()
+
+    @property
+    def is_ended(self) -> bool:
+        return self.status.lower() in ("completed", "failed")
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        document = _document(answer)
+        listed = document.get("devices")
+        devices = tuple(
+            JobDevice(
+                str(each.get("hwid") or each.get("user_id") or each.get("push_token") or ""),
+                str(each.get("status", "")).lower(),
+                each["tags"] if isinstance(each.get("tags"), dict) else {},
+            )
+            for each in (listed if isinstance(listed, list) else ())
+            if isinstance(each, dict)
+        )
+        statuses = [device.status for device in devices]
+        return cls(
+            request_id=str(document.get("request_id", "")),
+            status=str(document.get("status", "")),
+            progress=_integer(document.get("progress")),
+            succeeded=statuses.count("done") if devices else _integer(document.get("devices_success")),
+            failed=statuses.count("failed") if devices else _integer(document.get("devices_failed")),
+            not_found=statuses.count("not found") if devices else _integer(document.get("devices_not_found")),
+            devices=devices,
+        )

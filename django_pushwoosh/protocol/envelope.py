@@ -1,0 +1,96 @@
+"""The two wrappings of Pushwoosh's wire: `{"request": …}` there, `{"status_code": …}` back.
+
+Source: seeds 000 (success and error codes) to 004. Both sides use this module: the client and the gateway's
+forwarding on ours, the sandbox on theirs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+OK = 200
+ARGUMENT_ERROR = 210
+
+_ABSENT: Any = object()
+
+
+class MalformedRequest(ValueError):
+    """The body is not what a call looks like; the text says what to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read as far as it can be read.
+
+    `status_code` is `None` where the body is not an envelope (HTML of a gateway, an empty body, the bare
+    documents of the audience methods); `document` is the whole JSON, or `None` where it was no JSON.
+    """
+
+    http_status: int
+    status_code: int | None = None
+    status_message: str = ""
+    response: Any = None
+    document: Any = None
+
+    @property
+    def warning(self) -> str:
+        """The text that comes with a success that is none in full ("… sent to 1 random device only")."""
+        if self.status_code == OK and self.status_message.strip().upper() not in ("", "OK"):
+            return self.status_message
+        return ""
+
+
+def read_answer(http_status: int, body: bytes) -> Answer:
+    """Read an answer's body; never raises, whatever came."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return Answer(http_status)
+    if not isinstance(document, dict):
+        return Answer(http_status, document=document)
+    code = document.get("status_code")
+    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
+        code = int(code)
+    if not isinstance(code, int) or isinstance(code, bool):
+        code = None
+    message = document.get("status_message")
+    return Answer(http_status, code, message if isinstance(message, str) else "", document.get("response"), document)
+
+
+def wrap(arguments: Mapping[str, Any]) -> bytes:
+    """A call's body: `{"request": {…}}` as UTF-8 JSON."""
+    return encode({"request": arguments})
+
+
+def unwrap(body: bytes) -> dict[str, Any]:
+    """The arguments in a call's body, with their envelope or (setMADID, deleteUser) without one."""
+    try:
+        document = json.loads(body)
+    except RecursionError:
+        raise MalformedRequest("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise MalformedRequest(f"The body is not JSON ({error}).") from None
+    if not isinstance(document, dict):
+        raise MalformedRequest('The body must be a JSON object: {"request": {…}}.')
+    if "request" not in document:
+        return document
+    request = document["request"]
+    if not isinstance(request, dict):
+        raise MalformedRequest('"request" must be a JSON object.')
+    return request
+
+
+def reply(status_code: int, status_message: str = "OK", response: Any = _ABSENT) -> bytes:
+    """An answer's envelope; `response` is left out where the documents leave it out."""
+    document: dict[str, Any] = {"status_code": status_code, "status_message": status_message}
+    if response is not _ABSENT:
+        document["response"] = response
+    return encode(document)
+
+
+def encode(document: Any) -> bytes:
+    """JSON in ASCII, so that not even a lone surrogate from an SDK can break the encoding."""
+    return json.dumps(document, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,543 @@
+"""The door in: everything that is said to Pushwoosh is said here.
+
+What is queued is a row in the present transaction; it leaves after the commit. `relay` alone asks at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import router, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from django_pushwoosh.conf import DEFAULT_ALIAS, Application, settings
+from django_pushwoosh.delivery import connection, mirror, outbox
+from django_pushwoosh.delivery.results import job_progressed
+from django_pushwoosh.models import (
+    BulkJob,
+    BulkJobChunk,
+    Device,
+    Dispatch,
+    OutboxEntry,
+    Pause,
+    ScheduledMessage,
+    UserLink,
+)
+from django_pushwoosh.protocol import audience as audiences
+from django_pushwoosh.protocol import filters
+from django_pushwoosh.protocol import tags as tag_rules
+from django_pushwoosh.protocol.audience import Audience
+from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.protocol.errors import InvalidFilter, InvalidMessage, Problem
+from django_pushwoosh.protocol.messages import Message
+
+EVERYONE = audiences.EVERYONE
+"""Every subscriber of the application: the one way to say so."""
+
+CHUNK = 1000
+"""Devices in one bulk request; the documents name no bound."""
+
+Target = Audience | filters.Expression | Device | AbstractBaseUser | Iterable[Device | AbstractBaseUser]
+
+
+# Messages
+
+
+def send(
+    message: Message | str, *, to: Target, application: str = DEFAULT_ALIAS, created_by: Any = None
+) -> ScheduledMessage:
+    """Queue a push. `to` is `EVERYONE`, a filter (`Tag("City").eq("Oslo")`), devices, Django users or an audience.
+
+    Raises `InvalidMessage` or `InvalidFilter` for what Pushwoosh would misread; an empty `to` is an error, never
+    everyone.
+    """
+    return schedule(message, to=to, at=None, application=application, created_by=created_by)
+
+
+def schedule(
+    message: Message | str,
+    *,
+    to: Target,
+    at: datetime | None,
+    time_zone: str = "UTC",
+    in_device_time: bool = False,
+    application: str = DEFAULT_ALIAS,
+    created_by: Any = None,
+) -> ScheduledMessage:
+    """Queue a push for a time (aware; to the minute, rounded up). Pushwoosh keeps it until then."""
+    app = settings.application(application)
+    whole = Message(message) if isinstance(message, str) else message
+    using = router.db_for_write(ScheduledMessage)
+    with transaction.atomic(using=using):
+        scheduled = ScheduledMessage(
+            application=app.code,
+            parameters=whole.to_json(),
+            audience=audience_of(to).to_json(),
+            send_at=at,
+            time_zone=time_zone,
+            in_device_time=in_device_time,
+            created_by=created_by,
+        )
+        scheduled.save(using=using)
+        submit(scheduled)
+    return scheduled
+
+
+def submit(scheduled: ScheduledMessage) -> bool:
+    """Queue a draft. Once: of ten callers at the same moment one gets true, and one push goes out."""
+    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    now = timezone.now()
+    with transaction.atomic(using=using):
+        drafts = ScheduledMessage.objects.using(using).filter(pk=scheduled.pk, status=ScheduledMessage.Status.DRAFT)
+        if not drafts.update(status=ScheduledMessage.Status.SCHEDULED, queued_at=now):
+            return False
+        # What is sent is what the row holds now, not what somebody once read from it.
+        scheduled.refresh_from_db(using=using)
+        _dispatch(scheduled, now, using, first=1)
+    return True
+
+
+def cancel(scheduled: ScheduledMessage) -> None:
+    """Stop a message: what is still queued never leaves, what Pushwoosh holds is cancelled there."""
+    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    with transaction.atomic(using=using):
+        drafts = ScheduledMessage.objects.using(using).filter(pk=scheduled.pk, status=ScheduledMessage.Status.DRAFT)
+        drafts.update(status=ScheduledMessage.Status.CANCELLED)
+        for dispatch in scheduled.dispatches.using(using).select_for_update():
+            _stop(dispatch, timezone.now(), using)
+        scheduled.refresh_from_db(using=using)
+        scheduled.settle()
+
+
+def reschedule(scheduled: ScheduledMessage) -> None:
+    """Put a scheduled message's row, as it is now, in the place of what was queued: cancel and create anew."""
+    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    now = timezone.now()
+    with transaction.atomic(using=using):
+        dispatches = list(scheduled.dispatches.using(using).select_for_update())
+        for dispatch in dispatches:
+            _stop(dispatch, now, using)
+        _dispatch(scheduled, now, using, first=len(dispatches) + 1)
+
+
+def withdraw(scheduled: ScheduledMessage) -> None:
+    """The row is about to be deleted: take out what is queued, cancel what Pushwoosh knows."""
+    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    for dispatch in scheduled.dispatches.using(using):
+        _stop(dispatch, timezone.now(), using)
+
+
+def to(user: AbstractBaseUser) -> audiences.Users:
+    """All devices of a Django user, as an audience."""
+    return audiences.Users([settings.user_id(user)])
+
+
+def audience_of(to: Target) -> Audience:
+    """Whom `to` means. Raises `InvalidMessage` for nobody, and for what could be mistaken."""
+    if isinstance(to, Audience):
+        return to
+    if isinstance(to, filters.Expression):
+        try:
+            return audiences.Conditions(*filters.condition_list(to))
+        except InvalidFilter:
+            return audiences.FilterExpression(to)
+    targets = [to] if isinstance(to, Device | AbstractBaseUser) else to
+    if targets is None or isinstance(targets, str | bytes | Mapping) or not isinstance(targets, Iterable):
+        raise InvalidMessage(
+            Problem("to", "name an audience: EVERYONE, a filter, devices, users, Devices([…]) or Users([…])")
+        )
+    found = list(targets)
+    if not found:
+        raise InvalidMessage(Problem("to", "the list is empty; nobody is never read as everyone"))
+    if all(isinstance(each, Device) for each in found):
+        return audiences.Devices([each.hwid for each in found if isinstance(each, Device)])
+    if all(isinstance(each, AbstractBaseUser) for each in found):
+        return audiences.Users([settings.user_id(each) for each in found])
+    raise InvalidMessage(Problem("to", "list either devices or Django users; for ids use Devices([…]) or Users([…])"))
+
+
+def call_of(scheduled: ScheduledMessage, audience: Audience, transaction_id: UUID, now: datetime) -> Call:
+    """The call that a message makes for (a part of) its audience. Raises `InvalidMessage`."""
+    send_date, zone = _send_date(scheduled, now)
+    return scheduled.message.call(
+        scheduled.application,
+        audience,
+        transaction_id=str(transaction_id),
+        send_date=send_date,
+        timezone=zone,
+        ignore_user_timezone=not scheduled.in_device_time,
+    )
+
+
+def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int) -> None:
+    application = settings.application(scheduled.application)
+    for number, part in enumerate(audiences.split(scheduled.to), start=first):
+        transaction_id = uuid4()
+        call = call_of(scheduled, part, transaction_id, now)
+        dispatch = Dispatch.objects.using(using).create(
+            message=scheduled,
+            number=number,
+            transaction_id=transaction_id,
+            method=call.method.name,
+            arguments=dict(call.arguments),
+        )
+        enqueue(call, key=f"dispatch:{dispatch.pk}", application=application, dispatch=dispatch, now=now, using=using)
+
+
+def _stop(dispatch: Dispatch, now: datetime, using: str) -> None:
+    if dispatch.status not in (Dispatch.Status.QUEUED, Dispatch.Status.SENT, Dispatch.Status.UNCERTAIN):
+        return
+    entries = list(dispatch.entries.using(using).filter(status=OutboxEntry.Status.QUEUED, attempts_made=0))
+    if outbox.cancel(entries, now=now):
+        Dispatch.objects.using(using).filter(pk=dispatch.pk).update(status=Dispatch.Status.CANCELLED, settled_at=now)
+        dispatch.status = Dispatch.Status.CANCELLED
+    elif dispatch.is_known_upstream:
+        message = ScheduledMessage.objects.using(using).get(pk=dispatch.message_id)
+        call = Call.of("cancelMessage", message.application, message=dispatch.message_code)
+        enqueue(
+            call,
+            key=f"dispatch:{dispatch.pk}",
+            application=settings.application(message.application),
+            dispatch=dispatch,
+            now=now,
+            using=using,
+        )
+
+
+def _send_date(scheduled: ScheduledMessage, now: datetime) -> tuple[str, str | None]:
+    """`send_date` and `timezone` as the wire has them: minutes, on the clock of a zone."""
+    if scheduled.send_at is None:
+        return "now", None
+    try:
+        zone = ZoneInfo(scheduled.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidMessage(
+            Problem("time_zone", f"{scheduled.time_zone!r} is no time zone; write for example Europe/Oslo")
+        ) from None
+    at = scheduled.send_at.astimezone(UTC)
+    if at.second or at.microsecond:
+        at = at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    if at <= now and not scheduled.in_device_time:
+        raise InvalidMessage(
+            Problem("send_at", f"{at:%Y-%m-%d %H:%M} UTC is in the past; send now, or choose a later time")
+        )
+    local = at.astimezone(zone)
+    if scheduled.in_device_time:
+        return f"{local:%Y-%m-%d %H:%M}", None
+    # A clock that is set back shows an hour twice; only UTC says which one is meant.
+    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
+        return f"{at:%Y-%m-%d %H:%M}", "UTC"
+    return f"{local:%Y-%m-%d %H:%M}", scheduled.time_zone
+
+
+# Devices and users
+
+
+def register_device(device: Device, *, tags: Mapping[str, Any] | None = None) -> OutboxEntry:
+    """Queue registerDevice with what the row says, and with tags if any are given."""
+    call = Call.of(
+        "registerDevice",
+        device.application,
+        hwid=device.hwid,
+        device_type=device.platform,
+        push_token=device.push_token or None,
+        language=device.language or None,
+        timezone=device.utc_offset_seconds,
+        device_model=device.device_model or None,
+        os_version=device.os_version or None,
+        app_version=device.app_version or None,
+        tags=tag_rules.clean_tags(tags) if tags else None,
+    )
+    return _queue_for_device(call, device.hwid, device._state.db)
+
+
+def unregister_device(device: Device) -> OutboxEntry:
+    """Queue unregisterDevice: Pushwoosh forgets the push token and keeps the device."""
+    call = Call.of("unregisterDevice", device.application, hwid=device.hwid)
+    return _queue_for_device(call, device.hwid, device._state.db)
+
+
+def set_tags(
+    device: Device | None = None,
+    tags: Mapping[str, Any] | None = None,
+    *,
+    hwid: str | None = None,
+    user: AbstractBaseUser | None = None,
+    user_id: str | None = None,
+    application: str = DEFAULT_ALIAS,
+) -> OutboxEntry:
+    """Queue setTags for a device, a hwid, or all devices of a user; the mirror changes at once.
+
+    Values may be `Increment`, `Append` or `Remove`. Raises `InvalidTag`.
+    """
+    code = device.application if device is not None else settings.application(application).code
+    hwid = device.hwid if device is not None else hwid
+    user_id = settings.user_id(user) if user is not None else user_id
+    if bool(hwid) == bool(user_id):
+        raise InvalidMessage(Problem("", "name one of device, hwid, user and user_id"))
+    call = Call.of("setTags", code, hwid=hwid, userId=user_id, tags=tag_rules.clean_tags(tags or {}))
+    return queue_call(call)
+
+
+def post_event(
+    event: str,
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    device: Device | None = None,
+    user: AbstractBaseUser | None = None,
+    hwid: str | None = None,
+    user_id: str | None = None,
+    application: str = DEFAULT_ALIAS,
+) -> OutboxEntry:
+    """Queue postEvent. Name the device, the user or both: without a hwid a user enters no customer journey."""
+    code = device.application if device is not None else settings.application(application).code
+    now = timezone.now()
+    call = Call.of(
+        "postEvent",
+        code,
+        event=event,
+        attributes=dict(attributes or {}),
+        hwid=device.hwid if device is not None else hwid,
+        userId=settings.user_id(user) if user is not None else user_id,
+        timestampUTC=int(now.timestamp()),
+    )
+    return queue_call(call)
+
+
+def set_badge(device: Device, badge: int) -> OutboxEntry:
+    """Queue setBadge: the number from which `+n` and `-n` count."""
+    return queue_call(Call.of("setBadge", device.application, hwid=device.hwid, badge=badge))
+
+
+def link_user(device: Device, user: AbstractBaseUser | None = None, *, user_id: str | None = None) -> UserLink | None:
+    """Make a device speak for a user and queue registerUser; the earlier link is closed and kept."""
+    named = settings.user_id(user) if user is not None else (user_id or "")
+    using = device._state.db or router.db_for_write(UserLink)
+    with transaction.atomic(using=using):
+        link = mirror.link(device, named, now=timezone.now(), django_user=user, using=using)
+        register_user(device, named)
+    return link
+
+
+def unlink_user(device: Device) -> None:
+    """Make a device anonymous again: its user id is its hwid."""
+    link_user(device)
+
+
+def register_user(device: Device, user_id: str = "") -> OutboxEntry:
+    """Queue registerUser; without a user id the device is anonymous."""
+    call = Call.of(
+        "registerUser", device.application, hwid=device.hwid, userId=user_id or device.hwid, device_type=device.platform
+    )
+    return _queue_for_device(call, device.hwid, device._state.db)
+
+
+def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntry:
+    """Queue deleteUser: the user and all the user's devices in the application go, here and there."""
+    return queue_call(Call.of("deleteUser", settings.application(application).code, user_id=user_id))
+
+
+def queue_call(call: Call) -> OutboxEntry:
+    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device."""
+    using = router.db_for_write(OutboxEntry)
+    now = timezone.now()
+    with transaction.atomic(using=using):
+        device = mirror.note(call, now=now)
+        hwid = device.hwid if device is not None else call.hwid
+        return enqueue(
+            call, key=key_of(call, hwid), application=settings.application(call.application), now=now, using=using
+        )
+
+
+def key_of(call: Call, hwid: str = "") -> str:
+    """What a device call is ordered by: the device, else the address, else the user."""
+    hwid = hwid or mirror.hwid_of(call)
+    if hwid:
+        return outbox.device_key(call.application, hwid)
+    named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id") or ""
+    return outbox.user_key(call.application, str(named))
+
+
+def is_behind(call: Call) -> bool:
+    """Whether earlier calls of the same device still wait, so that this one has to queue behind them."""
+    return outbox.has_unsettled(key_of(call))
+
+
+def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, str], bytes]:
+    """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`."""
+    return connection.relay(call, settings.application(call.application), authorization=authorization)
+
+
+def mirror_call(call: Call) -> Device | None:
+    """Bring the mirror up to a call that was relayed with success."""
+    return mirror.note(call, now=timezone.now())
+
+
+def enqueue(
+    call: Call,
+    *,
+    key: str,
+    application: Application,
+    now: datetime,
+    dispatch: Dispatch | None = None,
+    chunk: BulkJobChunk | None = None,
+    using: str | None = None,
+) -> OutboxEntry:
+    """Queue any call. Everything above comes through here."""
+    return outbox.enqueue(call, key=key, application=application, now=now, dispatch=dispatch, chunk=chunk, using=using)
+
+
+def _queue_for_device(call: Call, hwid: str, using: str | None) -> OutboxEntry:
+    return enqueue(
+        call,
+        key=outbox.device_key(call.application, hwid),
+        application=settings.application(call.application),
+        now=timezone.now(),
+        using=using,
+    )
+
+
+# Bulk jobs
+
+
+def bulk_register_devices(
+    devices: Iterable[Mapping[str, Any]], *, application: str = DEFAULT_ALIAS, is_started: bool = True
+) -> BulkJob:
+    """A job that registers many devices: objects with hwid, push_token, platform and perhaps tags (seeds 004)."""
+    return _new_job(BulkJob.Kind.REGISTER, devices, application, is_started)
+
+
+def bulk_set_tags(
+    devices: Iterable[Mapping[str, Any]],
+    *,
+    application: str = DEFAULT_ALIAS,
+    create_missing_tags: bool = False,
+    is_started: bool = True,
+) -> BulkJob:
+    """A job that tags many devices: objects with hwid, user_id or push_token, and tags (seeds 004)."""
+    return _new_job(BulkJob.Kind.TAGS, devices, application, is_started, create_missing_tags)
+
+
+def start(job: BulkJob) -> bool:
+    """Queue the chunks of a job that is new or was paused."""
+    using = job._state.db or router.db_for_write(BulkJob)
+    application = settings.application(job.application)
+    now = timezone.now()
+    startable = (BulkJob.Status.NEW, BulkJob.Status.PAUSED)
+    with transaction.atomic(using=using):
+        jobs = BulkJob.objects.using(using).filter(pk=job.pk, status__in=startable)
+        if not jobs.update(status=BulkJob.Status.RUNNING):
+            return False
+        for chunk in job.chunks.using(using).filter(status=BulkJobChunk.Status.WAITING).iterator(chunk_size=10):
+            more = {"create_missing_tags": job.create_missing_tags} if job.kind == BulkJob.Kind.TAGS else {}
+            call = Call.of(job.kind, application.code, devices=chunk.devices, **more)
+            enqueue(call, key=f"chunk:{chunk.pk}", application=application, chunk=chunk, now=now, using=using)
+            BulkJobChunk.objects.using(using).filter(pk=chunk.pk).update(status=BulkJobChunk.Status.QUEUED)
+        job.refresh_from_db(using=using)
+        job_progressed(job, now=now)
+    return True
+
+
+resume = start
+
+
+def pause(job: BulkJob) -> bool:
+    """Take the chunks that have not left out of the queue; `resume` puts them back."""
+    return _halt(job, BulkJob.Status.PAUSED, BulkJobChunk.Status.WAITING)
+
+
+def abort(job: BulkJob) -> bool:
+    """End a job; chunks that have not left never will."""
+    return _halt(job, BulkJob.Status.ABORTED, BulkJobChunk.Status.CANCELLED)
+
+
+def _new_job(
+    kind: BulkJob.Kind,
+    devices: Iterable[Mapping[str, Any]],
+    application: str,
+    is_started: bool,
+    create_missing_tags: bool = False,
+) -> BulkJob:
+    using = router.db_for_write(BulkJob)
+    code = settings.application(application).code
+    with transaction.atomic(using=using):
+        job = BulkJob.objects.using(using).create(application=code, kind=kind, create_missing_tags=create_missing_tags)
+        number = 0
+        for number, chunk in enumerate(_chunked(devices), start=1):
+            rows = Call.of(kind, code, devices=chunk).arguments["devices"]
+            BulkJobChunk.objects.using(using).create(job=job, number=number, devices=rows)
+        if not number:
+            raise InvalidMessage(Problem("devices", "the job has no devices"))
+        if is_started:
+            start(job)
+    return job
+
+
+def _chunked(devices: Iterable[Mapping[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
+    for device in devices:
+        row = dict(device)
+        if isinstance(row.get("tags"), Mapping):
+            row["tags"] = tag_rules.clean_tags(row["tags"])
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _halt(job: BulkJob, status: BulkJob.Status, of_chunks: BulkJobChunk.Status) -> bool:
+    using = job._state.db or router.db_for_write(BulkJob)
+    now = timezone.now()
+    running = (BulkJob.Status.NEW, BulkJob.Status.RUNNING, BulkJob.Status.PAUSED)
+    with transaction.atomic(using=using):
+        ended_at = now if status == BulkJob.Status.ABORTED else None
+        jobs = BulkJob.objects.using(using).filter(pk=job.pk, status__in=running)
+        if not jobs.update(status=status, ended_at=ended_at):
+            return False
+        for entry in OutboxEntry.objects.using(using).filter(chunk__job=job, status=OutboxEntry.Status.QUEUED):
+            if outbox.cancel([entry], now=now):
+                BulkJobChunk.objects.using(using).filter(entries=entry).update(status=of_chunks)
+        waiting = Q(status=BulkJobChunk.Status.WAITING)
+        BulkJobChunk.objects.using(using).filter(waiting, job=job).update(status=of_chunks)
+        job.refresh_from_db(using=using)
+    return True
+
+
+# What waits
+
+
+def retry(entry: OutboxEntry) -> bool:
+    """Queue a failed, left, uncertain or cancelled entry once more."""
+    using = entry._state.db
+    with transaction.atomic(using=using):
+        if not outbox.retry(entry, now=timezone.now()):
+            return False
+        if entry.dispatch_id:
+            Dispatch.objects.using(using).filter(entries=entry).update(
+                status=Dispatch.Status.QUEUED, settled_at=None, told=""
+            )
+            ScheduledMessage.objects.using(using).get(dispatches__entries=entry).settle()
+        if entry.chunk_id:
+            BulkJobChunk.objects.using(using).filter(entries=entry).update(status=BulkJobChunk.Status.QUEUED)
+    return True
+
+
+def cancel_entries(entries: Sequence[OutboxEntry]) -> int:
+    """Take queued device calls out of the outbox; how many were. Messages and bulk jobs have their own ways."""
+    own = [entry for entry in entries if entry.dispatch_id is None and entry.chunk_id is None]
+    return outbox.cancel(own, now=timezone.now())
+
+
+def unpause(pauses: Sequence[Pause]) -> None:
+    """Let the entries of paused applications go on."""
+    for paused in pauses:
+        paused.delete()
+    outbox.wake()

@@ -1,0 +1,138 @@
+"""Runs the sandbox: `python -m django_pushwoosh.sandbox --application CODE --api-token … --device-token …`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from django_pushwoosh.protocol.errors import PushwooshError
+from django_pushwoosh.sandbox.app import Sandbox
+from django_pushwoosh.sandbox.journal import Journal
+from django_pushwoosh.sandbox.state import Application
+
+THREADS = 8
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM. Returns the exit status: 0, or 2 with a line that says what to change."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        waitress: Any = importlib.import_module("waitress")
+    except ImportError:
+        return _fail('The sandbox is served by waitress, which is missing: pip install "django-pushwoosh[sandbox]"')
+    journal = None
+    try:
+        applications = _applications(given)
+        if given.state:
+            journal = Journal(given.state)
+        sandbox = Sandbox(
+            applications,
+            journal=journal,
+            filters=dict(_pair(each, "--filter") for each in given.filter),
+            requests_per_minute=given.requests_per_minute,
+        )
+        if given.tracing:
+            sandbox.start_tracing()
+        # A burst of SDKs queues for a moment; that is no news.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        # Signals end the server in order; waitress turns SystemExit in its loop into a shutdown.
+        signal.signal(signal.SIGTERM, _stop)
+        server: Any = waitress.create_server(
+            sandbox.wsgi, host=given.host, port=given.port, threads=THREADS, ident="sandbox"
+        )
+    except (PushwooshError, ValueError, OSError) as error:
+        if journal is not None:
+            journal.close()
+        return _fail(str(error))
+    try:
+        sys.stdout.write(f"The sandbox listens on {', '.join(_addresses(server))} and serves {_codes(applications)}.\n")
+        sys.stdout.flush()
+        server.run()
+    except (KeyboardInterrupt, SystemExit):
+        pass
+    finally:
+        server.close()
+        sandbox.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m django_pushwoosh.sandbox",
+        description="A stand-in for Pushwoosh on this machine. Its phones are shown at its address.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=_port, default=8600, help="the port (default 8600; 0 takes a free one)")
+    parser.add_argument(
+        "--application", action="append", required=True, metavar="CODE", help="an application; repeat for more"
+    )
+    parser.add_argument("--api-token", action="append", required=True, help="its API token, in the same order")
+    parser.add_argument("--device-token", action="append", required=True, help="its device token, in the same order")
+    parser.add_argument(
+        "--group", action="append", default=[], metavar="CODE=GROUP", help="puts an application into a group"
+    )
+    parser.add_argument(
+        "--filter", action="append", default=[], metavar="NAME=EXPRESSION", help="a saved filter for createMessage"
+    )
+    parser.add_argument("--state", metavar="FILE", help="keep the state in this file over restarts")
+    parser.add_argument("--requests-per-minute", type=int, default=600, help="the cap on messages (default 600)")
+    parser.add_argument("--tracing", action="store_true", help="record small immediate messages for the first hour")
+    return parser
+
+
+def _applications(given: argparse.Namespace) -> list[Application]:
+    if not len(given.application) == len(given.api_token) == len(given.device_token):
+        raise ValueError("Give each --application its own --api-token and --device-token.")
+    groups: dict[str, list[str]] = {}
+    for each in given.group:
+        code, group = _pair(each, "--group")
+        if code not in given.application:
+            raise ValueError(f"--group {each}: no --application has the code {code}.")
+        groups.setdefault(code, []).append(group)
+    return [
+        Application(code, api_token, device_token, tuple(groups.get(code, ())))
+        for code, api_token, device_token in zip(given.application, given.api_token, given.device_token, strict=True)
+    ]
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name or not value:
+        raise ValueError(f"{option} {text}: write it as NAME=VALUE.")
+    return name, value
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return int(text)
+
+
+def _addresses(server: Any) -> list[str]:
+    """Where it listens: one address, or several for a host name that has them."""
+    listening = getattr(server, "effective_listen", None) or [(server.effective_host, server.effective_port)]
+    return [f"http://{f'[{host}]' if ':' in str(host) else host}:{port}" for host, port in listening]
+
+
+def _codes(applications: Sequence[Application]) -> str:
+    return ", ".join(application.code for application in applications)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(f"{text}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Which method a request means, and the arguments it brings. Hosts do not matter, paths do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from django_pushwoosh.protocol.calls import METHODS, REMOTE, Body, Method, Shape
+from django_pushwoosh.sandbox.sdk_calls import SDK_CALLS
+
+MOST_BYTES = 20 * 1024 * 1024
+"""The largest body that is read. Unverified against Pushwoosh: theirs is not documented."""
+
+MOST_DEPTH = 64
+_CONTENT_TYPES = ("", "application/json", "text/plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes. `method` is `None` for what only SDKs know."""
+
+    name: str
+    method: Method | None
+    arguments: Mapping[str, Any]
+
+    @property
+    def is_bare(self) -> bool:
+        return self.method is not None and self.method.answer is Shape.BARE
+
+
+class Malformed(Exception):
+    """The body is not what a call looks like: HTTP 400."""
+
+
+_EXACT = {method.path: method for method in METHODS.values() if method.body is not Body.URL}
+_WITH_ID = {method.path.partition("{")[0]: method for method in METHODS.values() if method.body is Body.URL}
+
+
+def route_of(where: str, query: str) -> Route | None:
+    """The route of a path and its query, or `None`."""
+    method = _EXACT.get(where)
+    if method is not None:
+        return Route(method.name, method, {})
+    for start, candidate in _WITH_ID.items():
+        if where.startswith(start) and len(where) > len(start):
+            given = parse_qs(query) if query.count("&") < 20 else {}
+            is_detailed = given.get("detailed", [""])[-1].lower() in ("true", "1")
+            return Route(candidate.name, candidate, {"request_id": where[len(start) :], "detailed": is_detailed})
+    name = where.removeprefix(REMOTE)
+    if where.startswith(REMOTE) and name in SDK_CALLS:
+        return Route(name, None, {})
+    return None
+
+
+def arguments_of(route: Route, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """The call's arguments out of its body. Raises `Malformed`."""
+    if route.method is not None and route.method.body is Body.URL:
+        return {}
+    if len(body) > MOST_BYTES:
+        raise Malformed("Content too large")
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _CONTENT_TYPES:
+        raise Malformed("Bad request: send application/json or text/plain")
+    try:
+        document = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise Malformed("Bad request") from None
+    if _is_too_deep(document):
+        raise Malformed("Bad request")
+    is_flat = route.name == "setMADID" if route.method is None else route.method.body is Body.FLAT
+    arguments = document if is_flat else document.get("request") if isinstance(document, dict) else None
+    if not isinstance(arguments, dict):
+        raise Malformed("Bad request")
+    return arguments
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_too_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True

@@ -1,0 +1,30 @@
+"""`make bench`: prints a table, and writes it as JSON to the file that BENCH_JSON names."""
+
+from __future__ import annotations
+
+import os
+
+import django
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    django.setup()
+    from django.test.runner import DiscoverRunner
+    from django.test.utils import setup_test_environment, teardown_test_environment
+
+    from tests.benchmarks import filters, harness, messages, outbox
+
+    setup_test_environment()
+    runner = DiscoverRunner(verbosity=0, interactive=False)
+    databases = runner.setup_databases()
+    try:
+        found = [each for module in (messages, filters, outbox) for each in module.benchmarks()]
+        harness.report([harness.measured(benchmark) for benchmark in found])
+    finally:
+        runner.teardown_databases(databases)
+        teardown_test_environment()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""`python -m django_pushwoosh.sandbox`, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from .conftest import API, APP, DEVICE
+
+COMMAND = [sys.executable, "-m", "django_pushwoosh.sandbox", "--port", "0"]
+TOKENS = ["--application", APP, "--api-token", API, "--device-token", DEVICE]
+HOST_ENVIRONMENT = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    process = subprocess.Popen(
+        [*COMMAND, *TOKENS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=HOST_ENVIRONMENT
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        root = next((word for word in line.split() if word.startswith("http://")), "")
+        assert root, process.communicate(timeout=20)
+        yield process, root
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=20)
+
+
+def ask(root: str, path: str, arguments: dict[str, object] | None = None) -> dict[str, object]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    body = None if arguments is None else json.dumps({"request": {"application": APP, **arguments}}).encode()
+    headers = {"Content-Type": "application/json"} if body else {}
+    with opener.open(urllib.request.Request(root + path, body, headers), timeout=20) as answer:
+        return json.load(answer)
+
+
+def test_a_killed_sandbox_forgets_nothing(tmp_path):
+    state = str(tmp_path / "state")
+    notification = {"send_date": "now", "content": "Hello"}
+    with running("--state", state) as (process, root):
+        ask(root, "/json/1.3/registerDevice", {"hwid": "one", "device_type": 3, "push_token": "t"})
+        sent = ask(root, "/json/1.3/createMessage", {"auth": API, "notifications": [notification]})
+        seen = ask(root, "/phones.json")
+        assert len(seen["pushes"]) == 1
+        rival = subprocess.run([*COMMAND, *TOKENS, "--state", state], capture_output=True, text=True, timeout=20)
+        assert (rival.returncode, "in use" in rival.stderr) == (2, True)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=20)
+
+    with running("--state", state) as (process, root):
+        again = ask(root, "/phones.json")
+        assert again["pushes"] == seen["pushes"]
+        assert again["pushes"][0]["message"] == sent["response"]["Messages"][0]
+        assert again["devices"] == seen["devices"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_ctrl_c_ends_it_cleanly():
+    with running() as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--application", "BBBBB-00002"], "its own --api-token"),
+        (["--group", "nothing"], "NAME=VALUE"),
+        (["--group", "ZZZZZ-00000=GGGGG-00000"], "no --application"),
+        (["--filter", "Adults=T("], "expected"),
+        (["--requests-per-minute", "0"], "at least 1"),
+        (["--state", "/"], "cannot be opened"),
+        (["--port", "x"], "a port is"),
+        (["--host", "host.invalid"], ""),
+    ],
+)
+def test_mistakes_are_named_without_a_token(arguments, text):
+    done = subprocess.run(
+        [*COMMAND, *TOKENS, *arguments], capture_output=True, text=True, timeout=30, env=HOST_ENVIRONMENT
+    )
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert API not in done.stderr
+    assert DEVICE not in done.stderr

@@ -1,0 +1,143 @@
+"""The PUSHWOOSH setting: read when it is used, wrong values told at once."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+
+from django_pushwoosh import checks
+from django_pushwoosh.conf import settings as pushwoosh
+
+TOKENS = {"API_TOKEN": "secret-api", "DEVICE_TOKEN": "secret-device"}
+
+
+def applications(**rows: Any) -> dict[str, Any]:
+    return {"APPLICATIONS": rows}
+
+
+def ids(found: Any) -> set[str]:
+    return {message.id.removeprefix("django_pushwoosh.") for message in found}
+
+
+def test_settings_follow_overrides(settings: Any) -> None:
+    settings.PUSHWOOSH = applications(default={"CODE": "AAAAA-11111", **TOKENS})
+    assert pushwoosh.application().code == "AAAAA-11111"
+
+    settings.PUSHWOOSH = applications(default={"CODE": "BBBBB-22222", **TOKENS})
+    assert pushwoosh.application().code == "BBBBB-22222"
+
+
+def test_an_application_is_found_by_alias_and_by_code(settings: Any) -> None:
+    settings.PUSHWOOSH = applications(shop={"CODE": "AAAAA-11111", **TOKENS})
+
+    assert pushwoosh.application("shop") == pushwoosh.application("AAAAA-11111")
+    with pytest.raises(ImproperlyConfigured, match="it has: shop"):
+        pushwoosh.application("news")
+
+
+def test_applications_may_have_roots_and_accounts_of_their_own(settings: Any) -> None:
+    settings.PUSHWOOSH = {
+        "API_ROOT": "https://eu.example/",
+        "ACCOUNTS": {"big": {"REQUESTS_PER_MINUTE": 6000, "RESERVE": 100}},
+        **applications(
+            first={"CODE": "AAAAA-11111", **TOKENS},
+            second={"CODE": "BBBBB-22222", "API_ROOT": "https://us.example", "ACCOUNT": "big", **TOKENS},
+        ),
+    }
+
+    assert pushwoosh.application("first").api_root == "https://eu.example"
+    assert pushwoosh.application("second").api_root == "https://us.example"
+    assert pushwoosh.account("big").slots == 5900
+    assert pushwoosh.account("default").slots == 600
+
+
+def test_no_repr_shows_a_token(settings: Any) -> None:
+    settings.PUSHWOOSH = applications(default={"CODE": "AAAAA-11111", **TOKENS})
+
+    assert "secret" not in repr(pushwoosh.applications)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        {"APPLICATIONS": []},
+        applications(default="AAAAA-11111"),
+        applications(default={}),
+        applications(default={"CODE": "aaaaa-11111"}),
+        applications(default={"CODE": None}),
+        {**applications(default={"CODE": "AAAAA-11111"}), "THROTTLE": {"PER_HWID": "often"}},
+        {**applications(default={"CODE": "AAAAA-11111"}), "THROTTLE": {"PER_HWID": "0/minute"}},
+        {**applications(default={"CODE": "AAAAA-11111"}), "ENGINE": "rq"},
+        {**applications(default={"CODE": "AAAAA-11111"}), "TIMEOUT": "soon"},
+        {**applications(default={"CODE": "AAAAA-11111"}), "ACCOUNTS": {"default": {"REQUESTS_PER_MINUTE": "many"}}},
+    ],
+)
+def test_a_wrong_setting_is_told_by_the_checks(settings: Any, wrong: Any) -> None:
+    settings.PUSHWOOSH = wrong
+
+    assert ids(checks.check_settings(None)) == {"E001"}
+
+
+def test_what_is_missing_is_told_by_the_checks(settings: Any) -> None:
+    settings.PUSHWOOSH = {}
+    assert ids(checks.check_settings(None)) == {"W001"}
+
+    settings.PUSHWOOSH = applications(first={"CODE": "AAAAA-11111"}, second={"CODE": "AAAAA-11111", **TOKENS})
+    assert ids(checks.check_settings(None)) == {"E002", "W002", "W003"}
+
+    settings.PUSHWOOSH = {"API_ROOT": "api.pushwoosh.com", **applications(default={"CODE": "AAAAA-11111", **TOKENS})}
+    assert ids(checks.check_settings(None)) == {"E003"}
+
+    settings.PUSHWOOSH = {"TRANSPORT": "no.such", **applications(default={"CODE": "AAAAA-11111", **TOKENS})}
+    assert ids(checks.check_settings(None)) == {"E004"}
+
+
+def test_sqlite_without_immediate_transactions_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    row: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3"}
+    monkeypatch.setattr(checks, "django_settings", SimpleNamespace(DATABASES={"default": row}))
+    assert ids(checks.check_databases(None, ["default"])) == {"W004"}
+
+    row["OPTIONS"] = {"transaction_mode": "IMMEDIATE"}
+    assert ids(checks.check_databases(None, ["default"])) == set()
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"API_ROOT": "http://127.0.0.1:8600"}, {"W005"}),
+        ({"TRANSPORT": "django_pushwoosh.sandbox.transport.in_process"}, {"W005"}),
+        ({"API_ROOT": "http://api.pushwoosh.com"}, {"W006"}),
+        ({"API_ROOT": "https://api.pushwoosh.com"}, set()),
+    ],
+)
+def test_a_sandbox_in_production_is_told(settings: Any, row: dict[str, str], found: set[str]) -> None:
+    settings.DEBUG = False
+    settings.PUSHWOOSH = applications(default={"CODE": "AAAAA-11111", **TOKENS, **row})
+
+    assert ids(checks.check_production(None)) == found
+
+
+def test_the_example_project_has_nothing_to_complain_of() -> None:
+    assert run_checks() == []
+
+
+@pytest.mark.django_db
+def test_a_users_id_comes_from_a_field_or_a_callable(settings: Any) -> None:
+    user = get_user_model()(pk=7, username="ada")
+    assert pushwoosh.user_id(user) == "7"
+
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "USER_ID": "username"}
+    assert pushwoosh.user_id(user) == "ada"
+
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "USER_ID": "tests.test_conf.shouted"}
+    assert pushwoosh.user_id(user) == "ADA"
+
+
+def shouted(user: Any) -> str:
+    return user.get_username().upper()
