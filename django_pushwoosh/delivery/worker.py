@@ -37,7 +37,10 @@ Status = OutboxEntry.Status
 
 
 class Worker:
-    """One drain at a time; any number of workers may run on any number of hosts."""
+    """One drain at a time; any number of workers may run on any number of hosts.
+
+    `is_ended` is asked before each call: once it is true, what is held and not begun goes back into the queue.
+    """
 
     def __init__(
         self,
@@ -46,11 +49,13 @@ class Worker:
         clock: Callable[[], datetime] = timezone.now,
         governor: Governor | None = None,
         chance: random.Random | None = None,
+        is_ended: Callable[[], bool] = lambda: False,
     ) -> None:
         self._using = using or router.db_for_write(OutboxEntry)
         self._clock = clock
         self._governor = governor or Governor(using=using)
         self._chance = chance or random.Random()  # noqa: S311
+        self._is_ended = is_ended
         self._name = socket.gethostname()
 
     def drain(self) -> int:
@@ -58,7 +63,9 @@ class Worker:
         if settings.is_paused:
             return 0
         taken = self.recover()
-        while entries := outbox.claim(BATCH, now=self._clock(), owner=self._name, using=self._using):
+        while not self._is_ended() and (
+            entries := outbox.claim(BATCH, now=self._clock(), owner=self._name, using=self._using)
+        ):
             for entry in entries:
                 self.deliver(entry)
             taken += len(entries)
@@ -74,7 +81,7 @@ class Worker:
     def deliver(self, entry: OutboxEntry) -> None:
         """Make a held entry's call and settle it."""
         application = self._application(entry)
-        if application is None or self._is_paused(entry.application):
+        if application is None or self._is_ended() or self._is_paused(entry.application):
             outbox.release(entry, due_at=entry.due_at, told=entry.told)
             return
         started = self._clock()
