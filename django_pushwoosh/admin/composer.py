@@ -213,7 +213,10 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _kept(self, request: HttpRequest, form: ComposerForm, key: UUID, using: str) -> ScheduledMessage:
         """The form's row: a new one, its draft with the new content, or, untouched, what was sent already."""
-        message = ScheduledMessage.objects.using(using).select_for_update().filter(composer_key=key).first()
+        rows = ScheduledMessage.objects.using(using)
+        # A locking look for a row that is not there would lock the gap (MariaDB, MySQL), and ten of them each other.
+        found = rows.filter(composer_key=key).first()
+        message = rows.select_for_update().get(pk=found.pk) if found is not None else None
         if message is None:
             message = form.meant.put_into(ScheduledMessage(composer_key=key, created_by_id=request.user.pk))
             message.save(using=using, force_insert=True)
