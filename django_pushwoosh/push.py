@@ -16,7 +16,7 @@ from django.db import router, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from django_pushwoosh.conf import DEFAULT_ALIAS, Application, settings
+from django_pushwoosh.conf import DEFAULT_ALIAS, settings
 from django_pushwoosh.delivery import connection, mirror, outbox
 from django_pushwoosh.delivery.results import job_progressed
 from django_pushwoosh.models import (
@@ -187,7 +187,9 @@ def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int
             method=call.method.name,
             arguments=dict(call.arguments),
         )
-        enqueue(call, key=f"dispatch:{dispatch.pk}", application=application, dispatch=dispatch, now=now, using=using)
+        outbox.enqueue(
+            call, key=f"dispatch:{dispatch.pk}", application=application, dispatch=dispatch, now=now, using=using
+        )
 
 
 def _stop(dispatch: Dispatch, now: datetime, using: str) -> None:
@@ -200,7 +202,7 @@ def _stop(dispatch: Dispatch, now: datetime, using: str) -> None:
     elif dispatch.is_known_upstream:
         message = ScheduledMessage.objects.using(using).get(pk=dispatch.message_id)
         call = Call.of("cancelMessage", message.application, message=dispatch.message_code)
-        enqueue(
+        outbox.enqueue(
             call,
             key=f"dispatch:{dispatch.pk}",
             application=settings.application(message.application),
@@ -254,13 +256,13 @@ def register_device(device: Device, *, tags: Mapping[str, Any] | None = None) ->
         app_version=device.app_version or None,
         tags=tag_rules.clean_tags(tags) if tags else None,
     )
-    return _queue_for_device(call, device.hwid, device._state.db)
+    return queue_unmirrored(call, using=device._state.db)
 
 
 def unregister_device(device: Device) -> OutboxEntry:
     """Queue unregisterDevice: Pushwoosh forgets the push token and keeps the device."""
     call = Call.of("unregisterDevice", device.application, hwid=device.hwid)
-    return _queue_for_device(call, device.hwid, device._state.db)
+    return queue_unmirrored(call, using=device._state.db)
 
 
 def set_tags(
@@ -335,7 +337,7 @@ def register_user(device: Device, user_id: str = "") -> OutboxEntry:
     call = Call.of(
         "registerUser", device.application, hwid=device.hwid, userId=user_id or device.hwid, device_type=device.platform
     )
-    return _queue_for_device(call, device.hwid, device._state.db)
+    return queue_unmirrored(call, using=device._state.db)
 
 
 def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntry:
@@ -346,18 +348,25 @@ def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntr
 def queue_call(call: Call) -> OutboxEntry:
     """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device."""
     using = router.db_for_write(OutboxEntry)
-    now = timezone.now()
     with transaction.atomic(using=using):
-        device = mirror.note(call, now=now)
-        hwid = device.hwid if device is not None else call.hwid
-        return enqueue(
-            call, key=key_of(call, hwid), application=settings.application(call.application), now=now, using=using
-        )
+        mirror.note(call, now=timezone.now())
+        return queue_unmirrored(call, using=using)
 
 
-def key_of(call: Call, hwid: str = "") -> str:
+def queue_unmirrored(call: Call, using: str | None = None) -> OutboxEntry:
+    """Queue a device call of which the mirror knows already, or which it cannot digest."""
+    return outbox.enqueue(
+        call,
+        key=key_of(call),
+        application=settings.application(call.application),
+        now=timezone.now(),
+        using=using,
+    )
+
+
+def key_of(call: Call) -> str:
     """What a device call is ordered by: the device, else the address, else the user."""
-    hwid = hwid or mirror.hwid_of(call)
+    hwid = mirror.hwid_of(call)
     if hwid:
         return outbox.device_key(call.application, hwid)
     named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id") or ""
@@ -377,30 +386,6 @@ def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, s
 def mirror_call(call: Call) -> Device | None:
     """Bring the mirror up to a call that was relayed with success."""
     return mirror.note(call, now=timezone.now())
-
-
-def enqueue(
-    call: Call,
-    *,
-    key: str,
-    application: Application,
-    now: datetime,
-    dispatch: Dispatch | None = None,
-    chunk: BulkJobChunk | None = None,
-    using: str | None = None,
-) -> OutboxEntry:
-    """Queue any call. Everything above comes through here."""
-    return outbox.enqueue(call, key=key, application=application, now=now, dispatch=dispatch, chunk=chunk, using=using)
-
-
-def _queue_for_device(call: Call, hwid: str, using: str | None) -> OutboxEntry:
-    return enqueue(
-        call,
-        key=outbox.device_key(call.application, hwid),
-        application=settings.application(call.application),
-        now=timezone.now(),
-        using=using,
-    )
 
 
 # Bulk jobs
@@ -437,7 +422,7 @@ def start(job: BulkJob) -> bool:
         for chunk in job.chunks.using(using).filter(status=BulkJobChunk.Status.WAITING).iterator(chunk_size=10):
             more = {"create_missing_tags": job.create_missing_tags} if job.kind == BulkJob.Kind.TAGS else {}
             call = Call.of(job.kind, application.code, devices=chunk.devices, **more)
-            enqueue(call, key=f"chunk:{chunk.pk}", application=application, chunk=chunk, now=now, using=using)
+            outbox.enqueue(call, key=f"chunk:{chunk.pk}", application=application, chunk=chunk, now=now, using=using)
             BulkJobChunk.objects.using(using).filter(pk=chunk.pk).update(status=BulkJobChunk.Status.QUEUED)
         job.refresh_from_db(using=using)
         job_progressed(job, now=now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -12,6 +13,8 @@ from django.utils import timezone
 
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.testing import use_sandbox
+from tests.faults import Faults
+from tests.faults import transport as scripted
 
 skipped: list[str] = []
 
@@ -45,6 +48,14 @@ def sandbox(clock: Clock) -> Iterator[Sandbox]:
     """Pushwoosh, as far as a test can tell."""
     with use_sandbox() as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def faults(settings: Any, sandbox: Sandbox) -> Iterator[Faults]:
+    """Between us and the sandbox: what is to be lost, refused or answered otherwise."""
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "TRANSPORT": "tests.faults.transport"}
+    yield scripted
+    scripted.waiting.clear()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import traceback
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
-from django.utils import timezone
 
 from django_pushwoosh import push
 from django_pushwoosh.conf import Application, settings
@@ -56,9 +55,7 @@ def _queued(call: Call) -> HttpResponse:
     except Exception as error:
         # What the mirror cannot digest must still reach Pushwoosh.
         logger.error("%s of %s is queued unmirrored: %s", *_named(call), told_without_values(error))
-        push.enqueue(
-            call, key=push.key_of(call), application=settings.application(call.application), now=timezone.now()
-        )
+        push.queue_unmirrored(call)
     return accepted(response_absent=call.method.response_absent)
 
 

@@ -17,9 +17,8 @@ from django.http import HttpRequest, RawPostDataException, UnreadablePostError
 
 from django_pushwoosh.conf import settings
 from django_pushwoosh.protocol.calls import Body, Method
-from django_pushwoosh.protocol.envelope import MalformedRequest
+from django_pushwoosh.protocol.envelope import MalformedRequest, is_too_deep
 
-MOST_DEPTH = 64
 """Levels of nesting. SDKs use five; databases and Pushwoosh end somewhere."""
 
 SCOPE = ("request", "application", "hwid", "userId", "user_id", "email")
@@ -76,7 +75,7 @@ def parse(body: bytes) -> Incoming:
         raise MalformedRequest(f"The body is not JSON in UTF-8 ({error}).") from None
     if not isinstance(document, dict):
         raise MalformedRequest('The body must be a JSON object: {"request": {…}}.')
-    if _is_too_deep(document):
+    if is_too_deep(document):
         raise MalformedRequest("The body is nested too deeply.")
     _check_names(document)
     is_wrapped = "request" in document
@@ -119,17 +118,3 @@ def _check_names(names: Mapping[str, Any]) -> None:
         meant = _SCOPE.get(name.casefold())
         if meant is not None and meant != name:
             raise MalformedRequest(f'Write "{meant}" as it is written here; upper and lower case count.')
-
-
-def _is_too_deep(document: Any) -> bool:
-    level = [document]
-    for _ in range(MOST_DEPTH):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return False
-    return True

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_pushwoosh.models.base import MirroredModel
 from django_pushwoosh.protocol.platforms import BY_NUMBER, DEVICE_PLATFORMS, WHATSAPP, label_of
 
 WHATSAPP_PREFIX = "whatsapp:"
@@ -29,7 +30,7 @@ class DeviceQuerySet(models.QuerySet["Device"]):
         return self.filter(application=application)
 
 
-class Device(models.Model):
+class Device(MirroredModel):
     """A device as Pushwoosh knows it. Unsubscribed is a state with a time and a reason, not a deletion.
 
     Saving and deleting single objects pushes the change upstream; `bulk_create()` and `update()` do not.
@@ -74,13 +75,7 @@ class Device(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.hwid = canonical_hwid(self.hwid, self.platform)
-        # In autocommit post_save fires after the commit; row and outbox entry belong into one transaction.
-        with transaction.atomic(using=kwargs.get("using") or self._state.db):
-            super().save(*args, **kwargs)
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        with transaction.atomic(using=kwargs.get("using") or self._state.db):
-            return super().delete(*args, **kwargs)
+        super().save(*args, **kwargs)
 
     @property
     def is_subscribed(self) -> bool:

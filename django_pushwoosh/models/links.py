@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_pushwoosh.models.base import MirroredModel
 from django_pushwoosh.models.devices import Device
 
 
@@ -17,7 +18,7 @@ class UserLinkQuerySet(models.QuerySet["UserLink"]):
         return self.filter(is_open=True)
 
 
-class UserLink(models.Model):
+class UserLink(MirroredModel):
     """A device speaks for a Pushwoosh user id and, if one is known, a Django user.
 
     One open link per device; closed ones are its history. `is_open` is true or null, never false: a unique
@@ -59,9 +60,4 @@ class UserLink(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.is_open = True if self.until is None else None
-        with transaction.atomic(using=kwargs.get("using") or self._state.db):
-            super().save(*args, **kwargs)
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        with transaction.atomic(using=kwargs.get("using") or self._state.db):
-            return super().delete(*args, **kwargs)
+        super().save(*args, **kwargs)

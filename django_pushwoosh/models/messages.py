@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_pushwoosh.models.base import MirroredModel
 from django_pushwoosh.protocol import audience as audiences
 from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE
 from django_pushwoosh.protocol.messages import Message
 
 
-class ScheduledMessage(models.Model):
+class ScheduledMessage(MirroredModel):
     """A push to compose, to send now or at a time, and to follow.
 
     `status` is what became of its dispatches, taken together: *scheduled* until the last one is settled.
@@ -66,14 +66,6 @@ class ScheduledMessage(models.Model):
         if isinstance(content, dict):
             content = content.get("default") or content.get("en") or next(iter(content.values()), "")
         return str(content)[:80] or f"#{self.pk}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        with transaction.atomic(using=kwargs.get("using") or self._state.db):
-            super().save(*args, **kwargs)
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        with transaction.atomic(using=kwargs.get("using") or self._state.db):
-            return super().delete(*args, **kwargs)
 
     @property
     def message(self) -> Message:

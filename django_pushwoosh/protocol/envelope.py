@@ -14,6 +14,8 @@ from typing import Any
 OK = 200
 ARGUMENT_ERROR = 210
 
+MOST_DEPTH = 64
+
 _ABSENT: Any = object()
 
 
@@ -81,6 +83,21 @@ def unwrap(body: bytes) -> dict[str, Any]:
     if not isinstance(request, dict):
         raise MalformedRequest('"request" must be a JSON object.')
     return request
+
+
+def is_too_deep(document: Any) -> bool:
+    """Whether JSON is nested deeper than any call; some parsers and databases give up far below Python's own limit."""
+    level = [document]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def reply(status_code: int, status_message: str = "OK", response: Any = _ABSENT) -> bytes:

@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from django_pushwoosh.protocol.calls import METHODS, REMOTE, Body, Method, Shape
+from django_pushwoosh.protocol.envelope import is_too_deep
 from django_pushwoosh.sandbox.sdk_calls import SDK_CALLS
 
 MOST_BYTES = 20 * 1024 * 1024
 """The largest body that is read. Unverified against Pushwoosh: theirs is not documented."""
 
-MOST_DEPTH = 64
 _CONTENT_TYPES = ("", "application/json", "text/plain")
 
 
@@ -68,7 +68,7 @@ def arguments_of(route: Route, headers: Mapping[str, str], body: bytes) -> dict[
         document = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise Malformed("Bad request") from None
-    if _is_too_deep(document):
+    if is_too_deep(document):
         raise Malformed("Bad request")
     is_flat = route.name == "setMADID" if route.method is None else route.method.body is Body.FLAT
     arguments = document if is_flat else document.get("request") if isinstance(document, dict) else None
@@ -79,17 +79,3 @@ def arguments_of(route: Route, headers: Mapping[str, str], body: bytes) -> dict[
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
-
-
-def _is_too_deep(document: Any) -> bool:
-    level = [document]
-    for _ in range(MOST_DEPTH):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return False
-    return True

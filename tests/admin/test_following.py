@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,19 +16,11 @@ from django_pushwoosh.protocol.audience import Devices
 from django_pushwoosh.protocol.messages import Message
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.testing import run_outbox
-from tests import faults as scripted
 from tests.faults import Faults
 
 from .conftest import APPLICATION, page_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def faults(settings: Any, sandbox: Sandbox) -> Iterator[Faults]:
-    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "TRANSPORT": "tests.faults.transport"}
-    yield scripted.transport
-    scripted.transport.waiting.clear()
 
 
 @pytest.fixture

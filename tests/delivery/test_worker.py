@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,19 +14,11 @@ from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.tags import Increment
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.testing import run_outbox
-from tests import faults as scripted
 from tests.conftest import Clock
 from tests.faults import Faults
 
 pytestmark = pytest.mark.django_db
 Status = OutboxEntry.Status
-
-
-@pytest.fixture
-def faults(settings: Any, sandbox: Sandbox) -> Iterator[Faults]:
-    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "TRANSPORT": "tests.faults.transport"}
-    yield scripted.transport
-    scripted.transport.waiting.clear()
 
 
 @pytest.fixture
