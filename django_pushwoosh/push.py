@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
 from django_pushwoosh.delivery import connection, mirror, outbox
-from django_pushwoosh.delivery.results import job_progressed
+from django_pushwoosh.delivery.results import ENDING, job_progressed
 from django_pushwoosh.models import (
     BulkJob,
     BulkJobChunk,
@@ -195,11 +195,13 @@ def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int
 def _stop(dispatch: Dispatch, now: datetime, using: str) -> None:
     if dispatch.status not in (Dispatch.Status.QUEUED, Dispatch.Status.SENT, Dispatch.Status.UNCERTAIN):
         return
-    entries = list(dispatch.entries.using(using).filter(status=OutboxEntry.Status.QUEUED, attempts_made=0))
-    if outbox.cancel(entries, now=now):
+    entries = dispatch.entries.using(using).filter(status=OutboxEntry.Status.QUEUED, attempts_made=0)
+    if outbox.cancel(list(entries.exclude(method__in=ENDING)), now=now):
         Dispatch.objects.using(using).filter(pk=dispatch.pk).update(status=Dispatch.Status.CANCELLED, settled_at=now)
         dispatch.status = Dispatch.Status.CANCELLED
-    elif dispatch.is_known_upstream:
+    elif (
+        dispatch.is_known_upstream and not dispatch.entries.using(using).filter(method__in=ENDING).unsettled().exists()
+    ):
         message = ScheduledMessage.objects.using(using).get(pk=dispatch.message_id)
         call = Call.of("cancelMessage", message.application, message=dispatch.message_code)
         outbox.enqueue(
@@ -505,7 +507,7 @@ def retry(entry: OutboxEntry) -> bool:
     with transaction.atomic(using=using):
         if not outbox.retry(entry, now=timezone.now()):
             return False
-        if entry.dispatch_id:
+        if entry.dispatch_id and entry.method not in ENDING:
             Dispatch.objects.using(using).filter(entries=entry).update(
                 status=Dispatch.Status.QUEUED, settled_at=None, told=""
             )

@@ -286,5 +286,5 @@ def test_what_is_queued_for_the_sdk_is_what_it_sent(sdk, wire):
     sdk.post("setTags", body)
     entry = OutboxEntry.objects.get()
     assert entry.call.encode() == body
-    assert entry.key == push.key_of(entry.call, "x")
+    assert entry.key == push.key_of(entry.call)
     assert "12345678901234567.50" in json.dumps(entry.call.shown())

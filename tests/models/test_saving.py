@@ -26,6 +26,7 @@ from django_pushwoosh.protocol.audience import EVERYONE, Devices
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.testing import run_outbox
 from tests.conftest import Clock
+from tests.faults import Faults
 
 pytestmark = pytest.mark.django_db
 APPLICATION = "TEST0-00001"
@@ -254,6 +255,26 @@ def test_a_cancelled_message_says_so(sandbox: Sandbox, clock: Clock) -> None:
 
     scheduled.refresh_from_db()
     assert scheduled.status == ScheduledMessage.Status.CANCELLED
+
+
+def test_cancelling_twice_asks_once_and_a_refused_cancel_can_be_tried_again(
+    sandbox: Sandbox, faults: Faults, clock: Clock
+) -> None:
+    device()
+    scheduled = push.schedule("Hello", to=EVERYONE, at=clock.now + timedelta(hours=2))
+    run_outbox()
+    push.cancel(scheduled)
+    push.cancel(scheduled)
+    [cancelling] = OutboxEntry.objects.filter(method="cancelMessage")
+    faults.next((200, {}, b'{"status_code": 210, "status_message": "Try later"}'))
+    run_outbox()
+    assert scheduled.dispatches.get().status == Dispatch.Status.SENT
+
+    cancelling.refresh_from_db()
+    push.retry(cancelling)
+    assert scheduled.dispatches.get().status == Dispatch.Status.SENT
+    run_outbox()
+    assert scheduled.dispatches.get().status == Dispatch.Status.CANCELLED
 
 
 def test_a_message_that_is_out_cannot_be_cancelled_and_says_so(sandbox: Sandbox, clock: Clock) -> None:
