@@ -1,0 +1,240 @@
+"""What waits to be said to Pushwoosh, and the applications that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from django_pushwoosh import push
+from django_pushwoosh.admin.composer import state_badge
+from django_pushwoosh.admin.following import CANCELLING, as_text, shown_call
+from django_pushwoosh.admin.records import ApplicationFilter, OfApplication, RecordAdmin, masked, without_tokens
+from django_pushwoosh.models import (
+    Attempt,
+    OutboxEntry,
+    Pause,
+)
+from django_pushwoosh.protocol.calls import METHODS
+
+ENTRY = OutboxEntry.Status
+
+
+class MethodFilter(admin.SimpleListFilter):
+    title = _("method")
+    parameter_name = "method"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in sorted(METHODS)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[OutboxEntry]) -> QuerySet[OutboxEntry]:
+        return queryset.filter(method=self.value()) if self.value() else queryset
+
+
+class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Attempt
+    fields = ["number", "started_at", "took_seconds", "outcome", "http_status", "status_code", "told"]
+    readonly_fields = cast(list[str], fields)
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("django_pushwoosh.view_outboxentry")
+
+
+@admin.register(OutboxEntry)
+class OutboxEntryAdmin(RecordAdmin):
+    """What is to be said to Pushwoosh, to read. Trying again and cancelling take the permission to change entries."""
+
+    list_display = [
+        "__str__", "state_shown", "application", "key_shown", "attempts_made", "created_at", "due_at", "told_shown",
+    ]  # fmt: skip
+    list_filter = ["status", ApplicationFilter, MethodFilter]
+    search_fields = ["key"]
+    search_help_text = _("Searches in the key, which holds the hardware id of a device's call.")
+    actions = ["retry", "cancel"]
+    inlines = [AttemptInline]
+    fields = [
+        "method", "state_shown", "told", "application", "api_root", "key_shown", "body_shown", "created_at", "due_at",
+        "first_sent_at", "settled_at", "attempts_made", "lease_expires_at", "message_shown", "job_shown",
+    ]  # fmt: skip
+    readonly_fields = cast(list[str], fields)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("django_pushwoosh.change_outboxentry"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxEntry]:
+        entries = super().get_queryset(request).select_related("dispatch", "chunk")
+        heavy = ("dispatch__arguments", "dispatch__answer", "chunk__devices", "chunk__report")
+        is_list = request.resolver_match is not None and request.resolver_match.view_name.endswith("_changelist")
+        return entries.defer("arguments", "raw", *heavy) if is_list else entries.defer(*heavy)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return self._masked(request, self.list_display)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self._masked(request, self.fields)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self._masked(request, self.fields)
+
+    def _masked(self, request: HttpRequest, names: Any) -> list[str]:
+        if request.user.has_perm("django_pushwoosh.change_device"):
+            return list(names)
+        twins = {"key_shown": "key_masked", "body_shown": "body_masked"}
+        return [twins.get(name, name) for name in names]
+
+    @admin.display(description=_("state"), ordering="status")
+    def state_shown(self, entry: OutboxEntry) -> SafeString:
+        return state_badge(entry.status, entry.get_status_display())
+
+    @admin.display(description=_("key"), ordering="key")
+    def key_shown(self, entry: OutboxEntry) -> str:
+        return entry.key
+
+    @admin.display(description=_("key"), ordering="key")
+    def key_masked(self, entry: OutboxEntry) -> str:
+        return masked(entry.key)
+
+    @admin.display(description=_("in words"))
+    def told_shown(self, entry: OutboxEntry) -> str:
+        return entry.told if len(entry.told) <= 120 else f"{entry.told[:119]}…"
+
+    @admin.display(description=_("body"))
+    def body_shown(self, entry: OutboxEntry) -> SafeString:
+        return format_html('<pre class="pushwoosh-json" tabindex="0">{}</pre>', body_of(entry))
+
+    @admin.display(description=_("body"))
+    def body_masked(self, entry: OutboxEntry) -> SafeString:
+        return format_html('<pre class="pushwoosh-json" tabindex="0">{}</pre>', masked(body_of(entry)))
+
+    @admin.display(description=_("message"))
+    def message_shown(self, entry: OutboxEntry) -> Any:
+        if entry.dispatch is None:
+            return "—"
+        url = reverse("admin:django_pushwoosh_scheduledmessage_change", args=[entry.dispatch.message_id])
+        return format_html('<a href="{}">{}</a>', url, entry.dispatch)
+
+    @admin.display(description=_("bulk job"))
+    def job_shown(self, entry: OutboxEntry) -> Any:
+        if entry.chunk is None:
+            return "—"
+        url = reverse("admin:django_pushwoosh_bulkjob_change", args=[entry.chunk.job_id])
+        return format_html('<a href="{}">{}</a>', url, entry.chunk)
+
+    @admin.action(description=_("Try the selected entries again"), permissions=["decide"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[OutboxEntry]) -> HttpResponse | None:
+        chosen = queryset.count()
+        # A message that could not be cancelled is cancelled on its page, where its state is in view.
+        retryable = queryset.filter(status__in=[ENTRY.FAILED, ENTRY.LEFT, ENTRY.UNCERTAIN, ENTRY.CANCELLED]).exclude(
+            method__in=CANCELLING
+        )
+        doubtful = list(retryable.filter(status__in=[ENTRY.UNCERTAIN, ENTRY.LEFT])[:100])
+        if doubtful and "_confirm" not in request.POST:
+            return self._ask_to_repeat(request, queryset, doubtful)
+        done = sum(push.retry(entry) for entry in retryable)
+        self._tell(request, done, chosen - done, gettext("Only what is settled and not sent can be retried."))
+        return None
+
+    def _ask_to_repeat(
+        self, request: HttpRequest, queryset: QuerySet[OutboxEntry], doubtful: Sequence[OutboxEntry]
+    ) -> HttpResponse:
+        chosen = [(helpers.ACTION_CHECKBOX_NAME, pk) for pk in queryset.values_list("pk", flat=True)]
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": gettext("Try again?"),
+            "words": [
+                gettext(
+                    "Nobody knows whether these calls arrived. If they did, a push arrives twice, and what is counted "
+                    "up is counted twice:"
+                )
+            ],
+            "items": [str(entry) for entry in doubtful],
+            "hidden": [("action", "retry"), *chosen],
+            "button": gettext("Try again"),
+            "is_destructive": True,
+            "back": reverse("admin:django_pushwoosh_outboxentry_changelist"),
+            "has_view_permission": True,
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/django_pushwoosh/ask.html", context)
+
+    @admin.action(description=_("Cancel the selected entries"), permissions=["decide"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[OutboxEntry]) -> None:
+        chosen = queryset.count()
+        done = push.cancel_entries(list(queryset.filter(status=ENTRY.QUEUED)))
+        self._tell(
+            request,
+            done,
+            chosen - done,
+            gettext("Messages and bulk jobs are cancelled on their own pages; what is being sent cannot be."),
+        )
+
+    def _tell(self, request: HttpRequest, done: int, left: int, why: str) -> None:
+        if done:
+            told = ngettext("%(number)d entry was changed.", "%(number)d entries were changed.", done)
+            messages.success(request, told % {"number": done})
+        if left:
+            told = ngettext("%(number)d entry was left as it is.", "%(number)d entries were left as they are.", left)
+            messages.warning(request, f"{told % {'number': left}} {why}")
+
+
+def body_of(entry: OutboxEntry) -> str:
+    """The call's body for people: decoded, and without tokens."""
+    if entry.raw is not None:
+        return without_tokens(bytes(entry.raw).decode("utf-8", "replace"))
+    try:
+        return without_tokens(shown_call(entry.method, entry.application, entry.arguments))
+    except (KeyError, ValueError, TypeError):
+        # Written by another version of the package, whose methods this one does not know.
+        return without_tokens(as_text(entry.arguments))
+
+
+@admin.register(Pause)
+class PauseAdmin(RecordAdmin):
+    """Applications that wait. Resuming one is deleting its pause."""
+
+    form = OfApplication
+    list_display = ["application", "reason", "since"]
+    fields = ["application", "reason", "since"]
+    readonly_fields = ["since"]
+    actions = ["resume"]
+
+    @admin.action(description=_("Resume the selected applications"), permissions=["delete"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
+        pauses = list(queryset)
+        codes = ", ".join(pause.application for pause in pauses)
+        push.unpause(pauses)
+        messages.success(request, gettext("Resumed: %(codes)s.") % {"codes": codes})
+
+    def delete_model(self, request: HttpRequest, obj: Pause) -> None:
+        push.unpause([obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
+        push.unpause(list(queryset))
