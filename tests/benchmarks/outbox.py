@@ -9,8 +9,7 @@ from django.utils import timezone
 
 from django_pushwoosh.conf import settings
 from django_pushwoosh.delivery import outbox
-from django_pushwoosh.delivery.governor import Governor
-from django_pushwoosh.models import OutboxEntry, RateSlot
+from django_pushwoosh.models import OutboxEntry
 from django_pushwoosh.protocol.calls import Call
 from tests.benchmarks.harness import Benchmark
 
@@ -36,16 +35,5 @@ def create() -> None:
         transaction.set_rollback(True)
 
 
-def grant() -> None:
-    governor, account = Governor(), settings.account()
-    governor.unused(governor.acquire(account, 20.0))
-
-
-def update() -> None:
-    RateSlot.objects.filter(pk=1).update(uses=1)
-    RateSlot.objects.filter(pk=1).update(uses=2)
-
-
 def benchmarks() -> Iterator[Benchmark]:
     yield Benchmark("queue a call (floor: create() of such a row)", enqueue, None, create, "floor", 1.5)
-    yield Benchmark("a governor's grant and return (floor: two updates)", grant, None, update, "floor", 6.0)
