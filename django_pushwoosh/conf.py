@@ -105,8 +105,9 @@ class Settings:
                 str(row.get("API_ROOT", root)).rstrip("/"),
                 row.get("ACCOUNT", DEFAULT_ALIAS),
                 row.get("TRANSPORT", self._all.get("TRANSPORT", "")),
-                row.get("API_TOKEN", ""),
-                row.get("DEVICE_TOKEN", ""),
+                # A file that holds a secret often ends with a newline.
+                str(row.get("API_TOKEN") or "").strip(),
+                str(row.get("DEVICE_TOKEN") or "").strip(),
             )
         return applications
 

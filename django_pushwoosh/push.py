@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import router, transaction
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
 from django_pushwoosh.delivery import connection, mirror, outbox
-from django_pushwoosh.delivery.results import ENDING, job_progressed
+from django_pushwoosh.delivery.results import ENDING, progress, stop
 from django_pushwoosh.models import (
     BulkJob,
     BulkJobChunk,
@@ -104,33 +104,45 @@ def submit(scheduled: ScheduledMessage) -> bool:
 
 
 def cancel(scheduled: ScheduledMessage) -> None:
-    """Stop a message: what is still queued never leaves, what Pushwoosh holds is cancelled there."""
+    """Stop a message: what is still queued never leaves, what Pushwoosh holds is cancelled there.
+
+    What is being sent at this moment is cancelled as soon as it has a code; its status tells whether that was in time.
+    """
     using = scheduled._state.db or router.db_for_write(ScheduledMessage)
     with transaction.atomic(using=using):
-        drafts = ScheduledMessage.objects.using(using).filter(pk=scheduled.pk, status=ScheduledMessage.Status.DRAFT)
-        drafts.update(status=ScheduledMessage.Status.CANCELLED)
-        for dispatch in scheduled.dispatches.using(using).select_for_update():
-            _stop(dispatch, timezone.now(), using)
-        scheduled.refresh_from_db(using=using)
-        scheduled.settle()
+        message = ScheduledMessage.objects.using(using).select_for_update().get(pk=scheduled.pk)
+        if message.status == ScheduledMessage.Status.DRAFT:
+            message.status = ScheduledMessage.Status.CANCELLED
+            ScheduledMessage.objects.using(using).filter(pk=message.pk).update(status=message.status)
+        else:
+            _stop_all(message, using)
+            message.settle()
+        scheduled.status = message.status
 
 
-def reschedule(scheduled: ScheduledMessage) -> None:
-    """Put a scheduled message's row, as it is now, in the place of what was queued: cancel and create anew."""
+def reschedule(scheduled: ScheduledMessage, before: ScheduledMessage) -> None:
+    """Put a message's row, as it is now, in the place of what was queued: cancel and create anew.
+
+    Raises `InvalidMessage` where a part of it is out already, or may be: nobody is to get it twice.
+    """
     using = scheduled._state.db or router.db_for_write(ScheduledMessage)
     now = timezone.now()
     with transaction.atomic(using=using):
-        dispatches = list(scheduled.dispatches.using(using).select_for_update())
-        for dispatch in dispatches:
-            _stop(dispatch, now, using)
+        dispatches = list(scheduled.dispatches.using(using).select_for_update().order_by("number"))
+        live = [dispatch for dispatch in dispatches if dispatch.status != Dispatch.Status.CANCELLED]
+        for dispatch in live:
+            if not (before.is_ahead and dispatch.is_known_upstream) and not _is_untouched(dispatch, using):
+                raise InvalidMessage(
+                    Problem("", "a part of the message has left, or is leaving now; compose a new one instead")
+                )
+        _stop_all(scheduled, using)
         _dispatch(scheduled, now, using, first=len(dispatches) + 1)
+        scheduled.settle()
 
 
 def withdraw(scheduled: ScheduledMessage) -> None:
     """The row is about to be deleted: take out what is queued, cancel what Pushwoosh knows."""
-    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
-    for dispatch in scheduled.dispatches.using(using):
-        _stop(dispatch, timezone.now(), using)
+    _stop_all(scheduled, scheduled._state.db or router.db_for_write(ScheduledMessage))
 
 
 def to(user: AbstractBaseUser) -> audiences.Users:
@@ -192,26 +204,33 @@ def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int
         )
 
 
-def _stop(dispatch: Dispatch, now: datetime, using: str) -> None:
-    if dispatch.status not in (Dispatch.Status.QUEUED, Dispatch.Status.SENT, Dispatch.Status.UNCERTAIN):
-        return
-    entries = dispatch.entries.using(using).filter(status=OutboxEntry.Status.QUEUED, attempts_made=0)
-    if outbox.cancel(list(entries.exclude(method__in=ENDING)), now=now):
-        Dispatch.objects.using(using).filter(pk=dispatch.pk).update(status=Dispatch.Status.CANCELLED, settled_at=now)
-        dispatch.status = Dispatch.Status.CANCELLED
-    elif (
-        dispatch.is_known_upstream and not dispatch.entries.using(using).filter(method__in=ENDING).unsettled().exists()
-    ):
-        message = ScheduledMessage.objects.using(using).get(pk=dispatch.message_id)
-        call = Call.of("cancelMessage", message.application, message=dispatch.message_code)
-        outbox.enqueue(
-            call,
-            key=f"dispatch:{dispatch.pk}",
-            application=settings.application(message.application),
-            dispatch=dispatch,
-            now=now,
-            using=using,
-        )
+def _stop_all(scheduled: ScheduledMessage, using: str) -> None:
+    stoppable = (Dispatch.Status.QUEUED, Dispatch.Status.SENT, Dispatch.Status.LIMITED)
+    for dispatch in scheduled.dispatches.using(using).filter(status__in=stoppable).select_for_update():
+        _stop(dispatch, scheduled.application, using)
+
+
+def _stop(dispatch: Dispatch, application: str, using: str) -> None:
+    now = timezone.now()
+    dispatches = Dispatch.objects.using(using).filter(pk=dispatch.pk)
+    if dispatch.is_known_upstream:
+        stop(dispatch, application, now=now)
+    elif dispatch.status == Dispatch.Status.QUEUED:
+        if outbox.cancel(_creating(dispatch, using).filter(doubtful_since=None), now=now):
+            dispatches.update(status=Dispatch.Status.CANCELLED, settled_at=now)
+        else:
+            # It is on its way, or may have arrived: once it has a code, it is cancelled by that.
+            dispatches.update(is_unwanted=True)
+
+
+def _is_untouched(dispatch: Dispatch, using: str) -> bool:
+    """Whether nothing of a dispatch can have left."""
+    queued = _creating(dispatch, using).filter(status=OutboxEntry.Status.QUEUED, doubtful_since=None)
+    return dispatch.status == Dispatch.Status.QUEUED and queued.exists()
+
+
+def _creating(dispatch: Dispatch, using: str) -> QuerySet[OutboxEntry]:
+    return dispatch.entries.using(using).exclude(method__in=ENDING)
 
 
 def _send_date(scheduled: ScheduledMessage, now: datetime) -> tuple[str, str | None]:
@@ -286,7 +305,7 @@ def set_tags(
     if bool(hwid) == bool(user_id):
         raise InvalidMessage(Problem("", "name one of device, hwid, user and user_id"))
     call = Call.of("setTags", code, hwid=hwid, userId=user_id, tags=tag_rules.clean_tags(tags or {}))
-    return queue_call(call)
+    return queue_call(call, using=device._state.db if device is not None else None)
 
 
 def post_event(
@@ -316,7 +335,7 @@ def post_event(
 
 def set_badge(device: Device, badge: int) -> OutboxEntry:
     """Queue setBadge: the number from which `+n` and `-n` count."""
-    return queue_call(Call.of("setBadge", device.application, hwid=device.hwid, badge=badge))
+    return queue_call(Call.of("setBadge", device.application, hwid=device.hwid, badge=badge), using=device._state.db)
 
 
 def link_user(device: Device, user: AbstractBaseUser | None = None, *, user_id: str | None = None) -> UserLink | None:
@@ -347,11 +366,11 @@ def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntr
     return queue_call(Call.of("deleteUser", settings.application(application).code, user_id=user_id))
 
 
-def queue_call(call: Call) -> OutboxEntry:
+def queue_call(call: Call, using: str | None = None) -> OutboxEntry:
     """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device."""
-    using = router.db_for_write(OutboxEntry)
+    using = using or router.db_for_write(OutboxEntry)
     with transaction.atomic(using=using):
-        mirror.note(call, now=timezone.now())
+        mirror.note(call, now=timezone.now(), using=using)
         return queue_unmirrored(call, using=using)
 
 
@@ -426,8 +445,8 @@ def start(job: BulkJob) -> bool:
             call = Call.of(job.kind, application.code, devices=chunk.devices, **more)
             outbox.enqueue(call, key=f"chunk:{chunk.pk}", application=application, chunk=chunk, now=now, using=using)
             BulkJobChunk.objects.using(using).filter(pk=chunk.pk).update(status=BulkJobChunk.Status.QUEUED)
+        progress(job, lambda: None, now=now)
         job.refresh_from_db(using=using)
-        job_progressed(job, now=now)
     return True
 
 
@@ -489,11 +508,12 @@ def _halt(job: BulkJob, status: BulkJob.Status, of_chunks: BulkJobChunk.Status) 
         jobs = BulkJob.objects.using(using).filter(pk=job.pk, status__in=running)
         if not jobs.update(status=status, ended_at=ended_at):
             return False
-        for entry in OutboxEntry.objects.using(using).filter(chunk__job=job, status=OutboxEntry.Status.QUEUED):
-            if outbox.cancel([entry], now=now):
-                BulkJobChunk.objects.using(using).filter(entries=entry).update(status=of_chunks)
-        waiting = Q(status=BulkJobChunk.Status.WAITING)
-        BulkJobChunk.objects.using(using).filter(waiting, job=job).update(status=of_chunks)
+        queued = OutboxEntry.objects.using(using).filter(chunk__job=job, status=OutboxEntry.Status.QUEUED)
+        # What may have arrived is not taken back: its report, or a person, tells.
+        stopped = outbox.cancel(queued.filter(doubtful_since=None), now=now)
+        chunks = BulkJobChunk.objects.using(using).filter(job=job)
+        chunks.filter(pk__in=[entry.chunk_id for entry in stopped]).update(status=of_chunks)
+        chunks.filter(status=BulkJobChunk.Status.WAITING).update(status=of_chunks)
         job.refresh_from_db(using=using)
     return True
 
@@ -502,29 +522,32 @@ def _halt(job: BulkJob, status: BulkJob.Status, of_chunks: BulkJobChunk.Status) 
 
 
 def retry(entry: OutboxEntry) -> bool:
-    """Queue a failed, left, uncertain or cancelled entry once more."""
+    """Queue a failed, left or uncertain entry once more; a cancelled one too, unless it is a message's or a job's."""
     using = entry._state.db
     with transaction.atomic(using=using):
+        message = ScheduledMessage.objects.using(using).filter(dispatches__entries=entry).select_for_update().first()
         if not outbox.retry(entry, now=timezone.now()):
             return False
-        if entry.dispatch_id and entry.method not in ENDING:
-            Dispatch.objects.using(using).filter(entries=entry).update(
-                status=Dispatch.Status.QUEUED, settled_at=None, told=""
-            )
-            ScheduledMessage.objects.using(using).get(dispatches__entries=entry).settle()
+        if message is not None and entry.method not in ENDING:
+            dispatches = Dispatch.objects.using(using).filter(entries=entry)
+            dispatches.update(status=Dispatch.Status.QUEUED, settled_at=None, told="", is_unwanted=False)
+            message.settle()
         if entry.chunk_id:
             BulkJobChunk.objects.using(using).filter(entries=entry).update(status=BulkJobChunk.Status.QUEUED)
+            BulkJob.objects.using(using).filter(chunks__entries=entry, status=BulkJob.Status.ENDED).update(
+                status=BulkJob.Status.RUNNING, ended_at=None
+            )
     return True
 
 
-def cancel_entries(entries: Sequence[OutboxEntry]) -> int:
+def cancel_entries(entries: QuerySet[OutboxEntry]) -> int:
     """Take queued device calls out of the outbox; how many were. Messages and bulk jobs have their own ways."""
-    own = [entry for entry in entries if entry.dispatch_id is None and entry.chunk_id is None]
-    return outbox.cancel(own, now=timezone.now())
+    return len(outbox.cancel(entries.filter(dispatch=None, chunk=None), now=timezone.now()))
 
 
 def unpause(pauses: Sequence[Pause]) -> None:
     """Let the entries of paused applications go on."""
     for paused in pauses:
+        outbox.renew_patience(paused.application, paused._state.db)
         paused.delete()
     outbox.wake()

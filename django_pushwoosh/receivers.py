@@ -5,11 +5,13 @@ Fixtures (`raw`), the mirror's own writes, `update()` and `bulk_create()` send n
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from django_pushwoosh import push
+from django_pushwoosh.conf import settings
 from django_pushwoosh.models import Device, ScheduledMessage, UserLink
 
 REGISTERED = (
@@ -34,30 +36,40 @@ def connect() -> None:
 
 def remember(sender: Any, instance: Any, raw: bool, using: str, **_kwargs: Any) -> None:
     """Keep what the database holds, to see what a save changes."""
-    instance._before = (
-        None if raw or instance.pk is None else sender.objects.using(using).filter(pk=instance.pk).first()
-    )
+    instance._before = None
+    if raw or instance.pk is None:
+        return
+    instance._before = sender.objects.using(using).filter(pk=instance.pk).select_for_update().first()
+    if sender is ScheduledMessage and instance._before is not None:
+        # How far a message is, only push and the worker say; an instance read earlier must not turn it back.
+        instance.status = instance._before.status
+        instance.queued_at = instance._before.queued_at
 
 
-def device_saved(instance: Device, created: bool, raw: bool, **_kwargs: Any) -> None:
+def device_saved(
+    instance: Device, created: bool, raw: bool, update_fields: Collection[str] | None = None, **_kwargs: Any
+) -> None:
     before: Device | None = instance.__dict__.pop("_before", None)
     if raw:
         return
     if created or before is None:
-        push.register_device(instance, tags=instance.tags)
+        if instance.unsubscribed_at is None:
+            push.register_device(instance, tags=instance.tags)
         return
-    if instance.unsubscribed_at is not None and before.unsubscribed_at is None:
+    changed = _changed(instance, before, (*REGISTERED, "unsubscribed_at", "tags"), update_fields)
+    if "unsubscribed_at" in changed and instance.unsubscribed_at is not None:
         push.unregister_device(instance)
-    elif any(getattr(instance, name) != getattr(before, name) for name in REGISTERED):
+    elif changed - {"tags"} and instance.unsubscribed_at is None:
+        # Who has unsubscribed is not registered again because of a new language.
         push.register_device(instance)
-    removed = {name: None for name in before.tags if name not in instance.tags}
-    changed = {name: value for name, value in instance.tags.items() if before.tags.get(name) != value}
-    if removed or changed:
-        push.set_tags(instance, removed | changed)
+    if "tags" in changed:
+        removed = {name: None for name in before.tags if name not in instance.tags}
+        push.set_tags(instance, removed | {k: v for k, v in instance.tags.items() if before.tags.get(k) != v})
 
 
 def device_deleted(instance: Device, **_kwargs: Any) -> None:
-    push.unregister_device(instance)
+    if _is_ours(instance.application):
+        push.unregister_device(instance)
 
 
 def link_saved(instance: UserLink, created: bool, raw: bool, using: str, **_kwargs: Any) -> None:
@@ -72,17 +84,37 @@ def link_saved(instance: UserLink, created: bool, raw: bool, using: str, **_kwar
 def link_deleted(instance: UserLink, origin: Any = None, **_kwargs: Any) -> None:
     # Links that go with their device have nobody left to speak for.
     is_own = origin is instance or getattr(origin, "model", None) is UserLink
-    if is_own and instance.is_open:
+    if is_own and instance.is_open and _is_ours(instance.device.application):
         push.register_user(instance.device)
 
 
-def message_saved(instance: ScheduledMessage, created: bool, raw: bool, **_kwargs: Any) -> None:
+def message_saved(
+    instance: ScheduledMessage,
+    created: bool,
+    raw: bool,
+    update_fields: Collection[str] | None = None,
+    **_kwargs: Any,
+) -> None:
     before: ScheduledMessage | None = instance.__dict__.pop("_before", None)
-    if raw or created or before is None or instance.status != ScheduledMessage.Status.SCHEDULED:
+    if raw or created or before is None or not _changed(instance, before, SCHEDULED, update_fields):
         return
-    if any(getattr(instance, name) != getattr(before, name) for name in SCHEDULED):
-        push.reschedule(instance)
+    status = ScheduledMessage.Status
+    if instance.status == status.SCHEDULED or (before.is_ahead and instance.status in (status.SENT, status.LIMITED)):
+        push.reschedule(instance, before)
 
 
 def message_deleted(instance: ScheduledMessage, **_kwargs: Any) -> None:
-    push.withdraw(instance)
+    if _is_ours(instance.application):
+        push.withdraw(instance)
+
+
+def _changed(instance: Any, before: Any, names: Iterable[str], saved: Collection[str] | None) -> set[str]:
+    """The names among those saved whose values differ from what the database held."""
+    return {
+        name for name in names if (saved is None or name in saved) and getattr(instance, name) != getattr(before, name)
+    }
+
+
+def _is_ours(application: str) -> bool:
+    """Whether the settings still name it; to one that they do not, nothing can be said."""
+    return any(each.code == application for each in settings.applications.values())

@@ -4,7 +4,8 @@
 
     @pytest.fixture
     def pushwoosh(settings):
-        settings.PUSHWOOSH |= {"TRANSPORT": "django_pushwoosh.sandbox.transport.in_process", "ENGINE": "command"}
+        transport = "django_pushwoosh.sandbox.transport.in_process"
+        settings.PUSHWOOSH = {**settings.PUSHWOOSH, "TRANSPORT": transport, "ENGINE": "command"}
         with use_sandbox() as sandbox:
             yield sandbox
 

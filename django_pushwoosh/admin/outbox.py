@@ -72,7 +72,8 @@ class OutboxEntryAdmin(RecordAdmin):
     inlines = [AttemptInline]
     fields = [
         "method", "state_shown", "told", "application", "api_root", "key_shown", "body_shown", "created_at", "due_at",
-        "first_sent_at", "settled_at", "attempts_made", "lease_expires_at", "message_shown", "job_shown",
+        "tried_since", "doubtful_since", "settled_at", "attempts_made", "lease_expires_at",
+        "message_shown", "job_shown",
     ]  # fmt: skip
     readonly_fields = cast(list[str], fields)
 
@@ -188,7 +189,7 @@ class OutboxEntryAdmin(RecordAdmin):
     @admin.action(description=_("Cancel the selected entries"), permissions=["decide"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[OutboxEntry]) -> None:
         chosen = queryset.count()
-        done = push.cancel_entries(list(queryset.filter(status=ENTRY.QUEUED)))
+        done = push.cancel_entries(queryset)
         self._tell(
             request,
             done,

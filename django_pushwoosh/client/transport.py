@@ -7,6 +7,7 @@ urllib3 repeated on its own would pass the governor unseen, and could send a mes
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 from collections.abc import Mapping
 from typing import Protocol
@@ -68,6 +69,9 @@ class RequestsTransport:
             ) as answer:
                 content = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
                 return answer.status_code, answer.headers, content
+        except requests.exceptions.InvalidHeader:
+            # Its text, and its chain, would show the token.
+            raise NotConnected("a token has characters that no header can carry") from None
         except requests.ConnectTimeout as error:
             raise NotConnected(_named(error)) from error
         except requests.ConnectionError as error:
@@ -114,7 +118,10 @@ class RequestsTransport:
 def _never_connected(error: requests.ConnectionError) -> bool:
     cause = error.args[0] if error.args else None
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    return isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.SSLError)) or isinstance(
+    if isinstance(error, requests.exceptions.SSLError):
+        # Only a refused certificate is sure to have come before the request; other failures may come while it is read.
+        return any(isinstance(each, ssl.SSLCertVerificationError) for each in getattr(reason, "args", ()))
+    return isinstance(error, requests.exceptions.ProxyError) or isinstance(
         reason, (NewConnectionError, NameResolutionError)
     )
 

@@ -48,7 +48,8 @@ def _asked(call: Call, application: Application, governor: Governor | None) -> A
         return client.ask(call)
     governor = governor or Governor()
     account = settings.account(application.account)
-    grant: Grant = governor.acquire(account, timeout[1])
+    # The client tries a connection twice before it gives up.
+    grant: Grant = governor.acquire(account, 2 * timeout[0] + timeout[1])
     try:
         answer = client.ask(call)
     except ConnectionFailed:

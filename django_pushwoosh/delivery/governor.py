@@ -34,22 +34,32 @@ class Grant:
     """Leave to make one capped request, to be given back with `answered` or `unused`."""
 
     slot: int
-    uses: int
+    held_until: datetime
+
+
+class StoreNow(Now):
+    """The database's time in UTC; `CURRENT_TIMESTAMP` of MariaDB and MySQL is the session's."""
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
 
 
 class Governor:
-    """`now` is an expression for the store's clock; tests set it."""
+    """`now` is an expression for the store's clock, in UTC; tests set it."""
 
     def __init__(
-        self, *, using: str | None = None, now: Callable[[], Any] = Now, chance: random.Random | None = None
+        self, *, using: str | None = None, now: Callable[[], Any] = StoreNow, chance: random.Random | None = None
     ) -> None:
         self._using = using
         self._now = now
         self._chance = chance or random.Random()  # noqa: S311
 
-    def acquire(self, account: Account, read_timeout: float) -> Grant:
-        """Take a slot. Raises `RateLimited` with the seconds until one is free."""
-        hold = timedelta(seconds=read_timeout) + MARGIN + WINDOW
+    def acquire(self, account: Account, longest: float) -> Grant:
+        """Take a slot for a request that takes `longest` seconds at most.
+
+        Raises `RateLimited` with the seconds until one is free.
+        """
+        hold = timedelta(seconds=longest) + MARGIN + WINDOW
         for _attempt in range(CHOICES):
             free = list(self._slots(account).filter(free_at__lte=self._now()).order_by("free_at", "pk")[:CHOICES])
             if not free:
@@ -59,9 +69,10 @@ class Governor:
             slot = self._chance.choice(free)
             # The store's time was read before the grant, so the hold errs on the short side by a statement's time;
             # MARGIN is far longer than that.
-            taken = RateSlot.objects.using(self._db).filter(pk=slot.pk, uses=slot.uses)
-            if taken.update(uses=slot.uses + 1, free_at=slot.store_now + hold):
-                return Grant(slot.pk, slot.uses + 1)
+            taken = RateSlot.objects.using(self._db).filter(pk=slot.pk, uses=slot.uses, free_at=slot.free_at)
+            held_until = slot.store_now + hold
+            if taken.update(uses=slot.uses + 1, free_at=held_until):
+                return Grant(slot.pk, held_until)
         wait = max(self.wait(account), 0.05)
         raise RateLimited(
             f"The cap of {account.slots} message requests a minute is used up; the next one may go in {wait:.1f} s.",
@@ -102,7 +113,8 @@ class Governor:
         return slots.annotate(store_now=self._now())
 
     def _give_back(self, grant: Grant, rest: timedelta) -> None:
-        held = RateSlot.objects.using(self._db).filter(pk=grant.slot, uses=grant.uses)
+        # A pause that came meanwhile has moved the slot, and stands.
+        held = RateSlot.objects.using(self._db).filter(pk=grant.slot, free_at=grant.held_until)
         slot = held.annotate(store_now=self._now()).first()
         if slot is not None:
             held.update(free_at=slot.store_now + rest)
@@ -110,14 +122,15 @@ class Governor:
     def _fill(self, account: Account) -> bool:
         """Make the slots that are missing; whether any were."""
         slots = RateSlot.objects.using(self._db)
-        known = set(slots.filter(account=account.name).values_list("number", flat=True))
-        missing = [number for number in range(account.slots) if number not in known]
-        if missing:
-            slots.bulk_create(
-                [RateSlot(account=account.name, number=number, free_at=EPOCH) for number in missing],
-                ignore_conflicts=True,
-            )
-        return bool(missing)
+        present = slots.filter(account=account.name, number__lt=account.slots)
+        if present.count() == account.slots:
+            return False
+        known = set(present.values_list("number", flat=True))
+        missing = [
+            RateSlot(account=account.name, number=n, free_at=EPOCH) for n in range(account.slots) if n not in known
+        ]
+        slots.bulk_create(missing, ignore_conflicts=True)
+        return True
 
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import router, transaction
 
-from django_pushwoosh.models import Device, TagDefinition, UserLink, canonical_hwid
+from django_pushwoosh.models import Device, TagDefinition, UserLink, canonical_hwid, is_storable, storable
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
 
@@ -34,7 +34,6 @@ _TEXTS = {
 _LENGTHS = {name: Device._meta.get_field(name).max_length or 255 for name in _TEXTS.values()}  # type: ignore[union-attr]
 _KNOWN = {*_TEXTS, "application", "hwid", "push_token", "device_type", "timezone", "tags", "userId", "badge", "auth"}
 _OFFSETS = range(-18 * 3600, 18 * 3600 + 1)
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ABOUT_ADDRESS = frozenset({"registerEmail", "registerEmailUser", "setEmailTags"})
 """Android sends the phone's hwid along with these; they say nothing about the phone."""
 
@@ -73,8 +72,11 @@ def note(call: Call, *, now: datetime, using: str | None = None) -> Device | Non
                 setattr(device, name, value)
         if method in ("registerUser", "registerDevice"):
             _link(device, arguments, method, now, using)
-    if method in ("setTags", "registerDevice"):
-        learn_types(call.application, device.tags, using=using)
+    if method in ("setTags", "registerDevice") and "tags" in changes:
+        named = arguments["tags"]
+        learn_types(
+            call.application, {name: value for name, value in device.tags.items() if name in named}, using=using
+        )
     return device
 
 
@@ -125,19 +127,6 @@ def learn_types(application: str, values: Mapping[str, Any], using: str | None =
         ],
         ignore_conflicts=True,
     )
-
-
-def storable(value: Any) -> Any:
-    """A JSON value without what databases refuse: NUL and lone surrogates become U+FFFD, huge integers text."""
-    if isinstance(value, str):
-        return _UNSTORABLE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [storable(each) for each in value]
-    if isinstance(value, dict):
-        return {storable(str(key)): storable(each) for key, each in value.items()}
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value
 
 
 def _changes(device: Device, call: Call, now: datetime) -> dict[str, Any]:
@@ -212,7 +201,7 @@ def _tag_user(call: Call, using: str | None) -> None:
     using = using or router.db_for_write(Device)
     with transaction.atomic(using=using):
         devices = Device.objects.using(using).of(call.application)
-        for device in _lock(devices.filter(links__user_id=user_id, links__is_open=True), using):
+        for device in devices.filter(links__user_id=user_id, links__is_open=True).order_by("pk").select_for_update():
             devices.filter(pk=device.pk).update(tags=_tagged(device, changes))
 
 
@@ -226,13 +215,8 @@ def _forget_user(call: Call, using: str | None) -> None:
 
 
 def _locked(application: str, hwid: str, using: str) -> Device | None:
-    device: Device | None = _lock(Device.objects.using(using).filter(application=application, hwid=hwid), using).first()
-    return device
-
-
-def _lock(devices: Any, using: str) -> Any:
     # SQLite has no row locks; its immediate transactions are locks of the whole file.
-    return devices.select_for_update()
+    return Device.objects.using(using).filter(application=application, hwid=hwid).select_for_update().first()
 
 
 def _platform(value: Any) -> int | None:
@@ -242,4 +226,4 @@ def _platform(value: Any) -> int | None:
 
 
 def _fits(text: str, length: int) -> bool:
-    return 0 < len(text) <= length and not _UNSTORABLE.search(text)
+    return 0 < len(text) <= length and is_storable(text)

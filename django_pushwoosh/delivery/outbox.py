@@ -6,13 +6,11 @@ committed before the call leaves, so that a worker's death leaves behind a visib
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.db import connections, router, transaction
-from django.db.models import Q, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Q, QuerySet
 
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.models import BulkJobChunk, Dispatch, OutboxEntry
@@ -74,7 +72,7 @@ def _woken(using: str) -> None:
 def has_unsettled(key: str, using: str | None = None) -> bool:
     """Whether something of this key still waits, so that what comes next has to queue behind it."""
     entries = OutboxEntry.objects.using(using or router.db_for_write(OutboxEntry))
-    return entries.filter(key=key[:300]).unsettled().exists()
+    return entries.filter(ours(), key=key[:300]).unsettled().exists()
 
 
 def ours() -> Q:
@@ -107,18 +105,22 @@ def claim(
         if not wanted:
             return []
         entries.filter(pk__in=wanted, status=Status.QUEUED).update(
-            status=Status.SENDING,
-            lease_owner=token,
-            lease_expires_at=now + lease,
-            first_sent_at=Coalesce("first_sent_at", Value(now)),
+            status=Status.SENDING, lease_owner=token, lease_expires_at=now + lease, begun_at=None
         )
-    return list(entries.filter(pk__in=wanted, lease_owner=token).select_related("dispatch", "chunk").order_by("pk"))
+    return list(_with_owners(entries.filter(pk__in=wanted, lease_owner=token)).order_by("pk"))
 
 
-def hold(entry: OutboxEntry, *, now: datetime, lease: timedelta = LEASE) -> bool:
-    """Extend a lease; false if it was lost meanwhile, and the entry is somebody else's."""
+def begin(entry: OutboxEntry, *, now: datetime, lease: timedelta = LEASE) -> bool:
+    """Say that the call leaves now, and extend the lease over it; false if the lease was lost meanwhile.
+
+    Committed before the call: what is held and not begun can go back into the queue without a doubt.
+    """
+    entry.begun_at = now
+    entry.tried_since = entry.tried_since or now
     entry.lease_expires_at = now + lease
-    return bool(_held(entry).update(lease_expires_at=entry.lease_expires_at))
+    return bool(
+        _held(entry).update(begun_at=now, tried_since=entry.tried_since, lease_expires_at=entry.lease_expires_at)
+    )
 
 
 def settle(entry: OutboxEntry, status: OutboxEntry.Status, *, now: datetime, told: str = "") -> bool:
@@ -150,30 +152,45 @@ def release(entry: OutboxEntry, *, due_at: datetime, told: str = "") -> bool:
             due_at=due_at,
             told=told,
             attempts_made=entry.attempts_made,
-            # Without an attempt nothing has left, and no window of Pushwoosh's has begun.
-            first_sent_at=entry.first_sent_at if entry.attempts_made else None,
+            begun_at=None,
+            doubtful_since=entry.doubtful_since,
             lease_owner="",
             lease_expires_at=None,
         )
     )
 
 
-def cancel(entries: Sequence[OutboxEntry], *, now: datetime) -> int:
-    """Take queued entries out; those that are being sent already are not touched. How many were cancelled."""
-    cancelled = 0
-    for entry in entries:
-        queued = OutboxEntry.objects.using(entry._state.db).filter(pk=entry.pk, status=Status.QUEUED)
-        cancelled += queued.update(status=Status.CANCELLED, settled_at=now)
+def cancel(entries: QuerySet[OutboxEntry], *, now: datetime) -> list[OutboxEntry]:
+    """Take queued entries out; those that are being sent already are not touched. Returns what was cancelled."""
+    using = entries.db
+    with transaction.atomic(using=using):
+        queued = entries.using(using).filter(status=Status.QUEUED).select_for_update()
+        cancelled = list(queued.only("pk", "dispatch_id", "chunk_id"))
+        OutboxEntry.objects.using(using).filter(pk__in=[entry.pk for entry in cancelled]).update(
+            status=Status.CANCELLED, settled_at=now
+        )
     return cancelled
 
 
 def retry(entry: OutboxEntry, *, now: datetime) -> bool:
-    """Queue a failed, left or cancelled entry once more; an uncertain one is a person's decision, made here too."""
-    ended = (Status.FAILED, Status.LEFT, Status.UNCERTAIN, Status.CANCELLED)
+    """Queue a failed, left or cancelled entry once more; an uncertain one is a person's decision, made here too.
+
+    A cancelled message or chunk is not taken up: another entry may have come in its place.
+    """
+    ended = [Status.FAILED, Status.LEFT, Status.UNCERTAIN]
+    if entry.dispatch_id is None and entry.chunk_id is None:
+        ended.append(Status.CANCELLED)
     with transaction.atomic(using=entry._state.db):
         again = OutboxEntry.objects.using(entry._state.db).filter(pk=entry.pk, status__in=ended)
         queued = again.update(
-            status=Status.QUEUED, due_at=now, settled_at=None, first_sent_at=None, attempts_made=0, told=""
+            status=Status.QUEUED,
+            due_at=now,
+            settled_at=None,
+            begun_at=None,
+            tried_since=None,
+            doubtful_since=None,
+            attempts_made=0,
+            told="",
         )
         if queued:
             wake(entry._state.db)
@@ -199,6 +216,17 @@ def expired(limit: int, *, now: datetime, lease: timedelta = LEASE, using: str |
     return taken
 
 
-def _held(entry: OutboxEntry):  # type: ignore[no-untyped-def]
+def renew_patience(application: str, using: str | None = None) -> None:
+    """Count the age of an application's entries anew: what waited for a person has not been tried in vain."""
+    entries = OutboxEntry.objects.using(using or router.db_for_write(OutboxEntry)).filter(application=application)
+    entries.unsettled().update(tried_since=None)
+
+
+def _with_owners(entries: QuerySet[OutboxEntry]) -> QuerySet[OutboxEntry]:
+    # A chunk's devices are in the entry's own arguments already.
+    return entries.select_related("dispatch", "chunk__job").defer("chunk__devices", "chunk__report")
+
+
+def _held(entry: OutboxEntry) -> QuerySet[OutboxEntry]:
     entries = OutboxEntry.objects.using(entry._state.db)
     return entries.filter(pk=entry.pk, status=Status.SENDING, lease_owner=entry.lease_owner)

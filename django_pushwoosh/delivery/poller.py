@@ -6,12 +6,13 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from django.db import router, transaction
+from django.db import router
+from django.db.models import F
 
 from django_pushwoosh.conf import settings
 from django_pushwoosh.delivery import connection
-from django_pushwoosh.delivery.results import job_progressed
-from django_pushwoosh.models import BulkJobChunk
+from django_pushwoosh.delivery.results import progress
+from django_pushwoosh.models import BulkJobChunk, storable
 from django_pushwoosh.protocol.answers import JobStatus
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import CallError, NotFound
@@ -26,9 +27,13 @@ def poll(*, now: datetime, using: str | None = None) -> int:
     using = using or router.db_for_write(BulkJobChunk)
     if settings.is_paused:
         return 0
-    chunks = BulkJobChunk.objects.using(using).filter(status=BulkJobChunk.Status.SENT).select_related("job")
     codes = {application.code for application in settings.applications.values()}
-    return sum(_follow(chunk, now) for chunk in chunks.filter(job__application__in=codes).order_by("pk")[:BATCH])
+    sent = BulkJobChunk.objects.using(using).filter(status=BulkJobChunk.Status.SENT, job__application__in=codes)
+    # Whoever was asked about longest ago comes first, so that no job that hangs keeps the others from being asked.
+    longest_ago = sent.order_by(F("asked_at").asc(nulls_first=True), "pk")
+    chunks = list(longest_ago.select_related("job").defer("devices", "report")[:BATCH])
+    sent.filter(pk__in=[chunk.pk for chunk in chunks]).update(asked_at=now)
+    return sum(_follow(chunk, now) for chunk in chunks)
 
 
 def _follow(chunk: BulkJobChunk, now: datetime) -> bool:
@@ -55,9 +60,7 @@ def _follow(chunk: BulkJobChunk, now: datetime) -> bool:
 
 
 def _end(chunk: BulkJobChunk, changes: dict[str, Any], now: datetime) -> bool:
-    using = chunk._state.db
-    with transaction.atomic(using=using):
-        sent = BulkJobChunk.objects.using(using).filter(pk=chunk.pk, status=BulkJobChunk.Status.SENT)
-        ended = sent.update(**changes)
-        job_progressed(chunk.job, now=now)
-    return bool(ended)
+    sent = BulkJobChunk.objects.using(chunk._state.db).filter(pk=chunk.pk, status=BulkJobChunk.Status.SENT)
+    ended: list[int] = []
+    progress(chunk.job, lambda: ended.append(sent.update(**storable(changes))), now=now)
+    return bool(ended[0])

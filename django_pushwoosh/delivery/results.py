@@ -1,17 +1,28 @@
-"""What the end of an outbox entry means for the message or the bulk job it belongs to."""
+"""What the end of an outbox entry means for the message or the bulk job it belongs to.
+
+Everything here runs in the transaction that settles the entry, and the message's or job's row is locked before its
+parts are written: of two parts that end at once, the second sees the first.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django_pushwoosh.models import BulkJob, BulkJobChunk, Dispatch, OutboxEntry, ScheduledMessage
+from django.db import transaction
+
+from django_pushwoosh.conf import settings
+from django_pushwoosh.delivery import outbox
+from django_pushwoosh.models import BulkJob, BulkJobChunk, Dispatch, OutboxEntry, ScheduledMessage, storable
 from django_pushwoosh.protocol import answers
+from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import CallError
 from django_pushwoosh.signals import message_settled
 
 ENDING = ("cancelMessage", "deleteMessage")
+CODE_LENGTH = 40
 
 
 def succeeded(entry: OutboxEntry, result: Any, answer: Answer, *, now: datetime) -> None:
@@ -22,53 +33,78 @@ def succeeded(entry: OutboxEntry, result: Any, answer: Answer, *, now: datetime)
             _sent(entry, code, result.warning, answer, now)
         case answers.TargetedMessageCreated():
             _sent(entry, result.message_code, result.warning, answer, now)
-        case answers.JobStarted() if entry.chunk_id:
-            _chunk(entry).update(status=BulkJobChunk.Status.SENT, request_id=result.request_id)
-        case _ if entry.method in ENDING and entry.dispatch is not None:
-            _settle_dispatch(entry, entry.dispatch, Dispatch.Status.CANCELLED, "Cancelled at Pushwoosh.", answer, now)
+        case answers.JobStarted():
+            request_id = storable(result.request_id)[:255]
+            _with_chunk(entry, now, status=BulkJobChunk.Status.SENT, request_id=request_id)
+        case _ if entry.method in ENDING:
+            _with_dispatch(entry, now, answer, status=Dispatch.Status.CANCELLED, told="Cancelled at Pushwoosh.")
 
 
 def ended(entry: OutboxEntry, status: OutboxEntry.Status, error: CallError, *, now: datetime) -> None:
     """A call of the outbox was refused, or nobody knows what became of it."""
+    told = storable(str(error))
     if entry.method in ENDING:
         # The message went its way; that it could not be stopped is said, and changes nothing else.
-        if entry.dispatch_id:
-            Dispatch.objects.using(entry._state.db).filter(pk=entry.dispatch_id).update(told=str(error))
-    elif entry.dispatch is not None:
-        _settle_dispatch(entry, entry.dispatch, Dispatch.Status(status.value), str(error), error.answer, now)
-    elif entry.chunk is not None:
-        _chunk(entry).update(status=status.value, told=str(error))
-        job_progressed(entry.chunk.job, now=now)
+        Dispatch.objects.using(entry._state.db).filter(entries=entry).update(told=told)
+    elif entry.dispatch_id:
+        _with_dispatch(entry, now, error.answer, status=Dispatch.Status(status.value), told=told)
+    elif entry.chunk_id:
+        _with_chunk(entry, now, status=status.value, told=told)
 
 
-def job_progressed(job: BulkJob, *, now: datetime) -> None:
-    """End a job whose last chunk has its report."""
+def progress(job: BulkJob, change: Callable[[], object], *, now: datetime) -> None:
+    """Change something about a job's chunks, and end the job if the last of them has its report."""
     unsettled = (BulkJobChunk.Status.WAITING, BulkJobChunk.Status.QUEUED, BulkJobChunk.Status.SENT)
-    jobs = BulkJob.objects.using(job._state.db).filter(pk=job.pk, status=BulkJob.Status.RUNNING)
-    if not job.chunks.filter(status__in=unsettled).exists():
-        jobs.update(status=BulkJob.Status.ENDED, ended_at=now)
+    using = job._state.db
+    with transaction.atomic(using=using):
+        jobs = BulkJob.objects.using(using).filter(pk=job.pk)
+        jobs.select_for_update().first()
+        change()
+        chunks = BulkJobChunk.objects.using(using).filter(job=job, status__in=unsettled)
+        if not chunks.select_for_update().values_list("pk", flat=True)[:1]:
+            jobs.filter(status=BulkJob.Status.RUNNING).update(status=BulkJob.Status.ENDED, ended_at=now)
 
 
 def _sent(entry: OutboxEntry, code: str, warning: str, answer: Answer, now: datetime) -> None:
     limited = "1 random device" in warning.lower()
     status = Dispatch.Status.LIMITED if limited else Dispatch.Status.SENT
-    if entry.dispatch is not None:
-        entry.dispatch.message_code = code
-        _settle_dispatch(entry, entry.dispatch, status, warning, answer, now)
+    code = storable(code)[:CODE_LENGTH]
+    dispatch = _with_dispatch(entry, now, answer, status=status, told=storable(warning), message_code=code)
+    if dispatch is not None and dispatch.is_unwanted and dispatch.is_known_upstream:
+        stop(dispatch, entry.application, now=now)
 
 
-def _settle_dispatch(
-    entry: OutboxEntry, dispatch: Dispatch, status: Dispatch.Status, told: str, answer: Answer | None, now: datetime
-) -> None:
-    dispatch.status = status
-    dispatch.told = told
-    dispatch.answer = answer.document if answer is not None else None
-    dispatch.settled_at = now
-    dispatch.save(using=entry._state.db, update_fields=["status", "told", "answer", "settled_at", "message_code"])
-    message = ScheduledMessage.objects.using(entry._state.db).get(pk=dispatch.message_id)
+def stop(dispatch: Dispatch, application: str, *, now: datetime) -> None:
+    """Queue the cancelling of a dispatch that Pushwoosh knows, unless that waits already."""
+    using = dispatch._state.db
+    if dispatch.entries.using(using).filter(method__in=ENDING).unsettled().exists():
+        return
+    outbox.enqueue(
+        Call.of("cancelMessage", application, message=dispatch.message_code),
+        key=f"dispatch:{dispatch.pk}",
+        application=settings.application(application),
+        dispatch=dispatch,
+        now=now,
+        using=using,
+    )
+
+
+def _with_dispatch(entry: OutboxEntry, now: datetime, answer: Answer | None, **changes: Any) -> Dispatch | None:
+    using = entry._state.db
+    message = ScheduledMessage.objects.using(using).filter(dispatches__entries=entry).select_for_update().first()
+    dispatch = Dispatch.objects.using(using).filter(entries=entry).first()
+    if message is None or dispatch is None:
+        # Deleted while it was being sent; the entry itself keeps what became of it.
+        return None
+    changes |= {"settled_at": now, "answer": storable(answer.document) if answer is not None else None}
+    Dispatch.objects.using(using).filter(pk=dispatch.pk).update(**changes)
     message.settle()
-    message_settled.send_robust(Dispatch, dispatch=dispatch)
+    dispatch.refresh_from_db(using=using)
+    transaction.on_commit(lambda: message_settled.send_robust(Dispatch, dispatch=dispatch), using=using, robust=True)
+    return dispatch
 
 
-def _chunk(entry: OutboxEntry) -> Any:
-    return BulkJobChunk.objects.using(entry._state.db).filter(entries=entry)
+def _with_chunk(entry: OutboxEntry, now: datetime, **changes: Any) -> None:
+    if entry.chunk is not None:
+        chunks = BulkJobChunk.objects.using(entry._state.db).filter(pk=entry.chunk.pk)
+        progress(entry.chunk.job, lambda: chunks.update(**changes), now=now)

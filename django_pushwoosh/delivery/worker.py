@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import socket
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -14,7 +15,8 @@ from django.utils import timezone
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery import connection, outbox, results
 from django_pushwoosh.delivery.governor import Governor
-from django_pushwoosh.models import Attempt, OutboxEntry, Pause
+from django_pushwoosh.models import Attempt, OutboxEntry, Pause, storable
+from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import (
     CallError,
@@ -31,7 +33,10 @@ BATCH = 50
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 MAX_AGE = timedelta(days=1)
-"""What could not be sent for so long is given up and shown as failed."""
+"""What was tried in vain for so long is given up and shown as failed."""
+
+LEASE = timedelta(minutes=2)
+"""Beyond the longest call: a worker that is alive settles within it."""
 
 Status = OutboxEntry.Status
 
@@ -66,52 +71,71 @@ class Worker:
         while not self._is_ended() and (
             entries := outbox.claim(BATCH, now=self._clock(), owner=self._name, using=self._using)
         ):
-            for entry in entries:
-                self.deliver(entry)
             taken += len(entries)
+            waiting = deque(entries)
+            try:
+                while waiting:
+                    self._deliver_or_log(waiting.popleft())
+            finally:
+                for entry in waiting:
+                    self._give_back(entry)
         return taken
 
     def recover(self) -> int:
-        """Judge entries whose worker did not come back, by the rule for unknown outcomes."""
+        """Take up entries whose worker did not come back: what was not begun goes again, the rest is judged."""
         entries = outbox.expired(BATCH, now=self._clock(), using=self._using)
         for entry in entries:
-            self._settle_failed(entry, OutcomeUnknown("The worker did not come back.", call=entry.call), self._clock())
+            if entry.begun_at is None:
+                self._give_back(entry)
+            else:
+                lost = OutcomeUnknown("The worker did not come back.", call=entry.call)
+                self._settle_failed(entry, lost, entry.begun_at)
         return len(entries)
 
     def deliver(self, entry: OutboxEntry) -> None:
         """Make a held entry's call and settle it."""
         application = self._application(entry)
         if application is None or self._is_ended() or self._is_paused(entry.application):
-            outbox.release(entry, due_at=entry.due_at, told=entry.told)
+            self._give_back(entry)
             return
         started = self._clock()
-        if not self._holds(entry, started):
+        call = entry.call
+        if entry.doubtful_since is not None and not self._is_repeatable(entry, call, started):
+            late = OutcomeUnknown("Too late to repeat it safely after an unknown outcome.", call=call)
+            self._settle_ended(entry, late, started)
+            return
+        if not outbox.begin(entry, now=started, lease=LEASE):
             return
         try:
-            answer, result = connection.ask(entry.call, application, governor=self._governor)
+            answer, result = connection.ask(call, application, governor=self._governor)
         except CallError as error:
             self._settle_failed(entry, error, started)
         else:
             with transaction.atomic(using=self._using):
-                if self._attempted(entry, started, "ok", answer, "") and outbox.settle(
-                    entry, Status.SENT, now=self._clock(), told=answer.warning
-                ):
+                self._attempted(entry, started, "ok", answer, "")
+                if outbox.settle(entry, Status.SENT, now=self._clock(), told=storable(answer.warning)):
                     results.succeeded(entry, result, answer, now=self._clock())
 
-    def _holds(self, entry: OutboxEntry, now: datetime) -> bool:
-        """Whether the lease outlives the call; entries before this one may have taken long."""
-        needed = timedelta(seconds=sum(settings.timeout) + 30)
-        if entry.lease_expires_at is not None and entry.lease_expires_at - now > needed:
-            return True
-        return outbox.hold(entry, now=now)
+    def _deliver_or_log(self, entry: OutboxEntry) -> None:
+        try:
+            self.deliver(entry)
+        except Exception:
+            # One entry that cannot be dealt with must not hold up the others; its lease runs out, and it is judged.
+            logger.exception("%s could not be dealt with", entry)
+
+    @staticmethod
+    def _give_back(entry: OutboxEntry) -> None:
+        outbox.release(entry, due_at=entry.due_at, told=entry.told)
 
     def _settle_failed(self, entry: OutboxEntry, error: CallError, started: datetime) -> None:
         now = self._clock()
-        told = str(error)
+        told = storable(str(error))
         if isinstance(error, RateLimited) and error.answer is None:
             # The governor's word: nothing was attempted.
             outbox.release(entry, due_at=now + timedelta(seconds=error.retry_after or FIRST_PAUSE), told=told)
             return
+        if isinstance(error, OutcomeUnknown):
+            entry.doubtful_since = entry.doubtful_since or started
         with transaction.atomic(using=self._using):
             self._attempted(entry, started, type(error).__name__, error.answer, told)
             if condemns(error):
@@ -120,22 +144,31 @@ class Worker:
             elif self._may_go_again(entry, error, now):
                 outbox.release(entry, due_at=now + self._backoff(entry, error), told=told)
             else:
-                status = self._end(entry, error)
-                if outbox.settle(entry, status, now=now, told=told):
-                    results.ended(entry, status, error, now=now)
-                    logger.warning("%s %s: %s", entry, status, told)
+                self._settle_ended(entry, error, now)
+
+    def _settle_ended(self, entry: OutboxEntry, error: CallError, now: datetime) -> None:
+        status = self._end(entry, error)
+        with transaction.atomic(using=self._using):
+            if outbox.settle(entry, status, now=now, told=storable(str(error))):
+                results.ended(entry, status, error, now=now)
+                logger.warning("%s %s: %s", entry, status, error)
 
     def _may_go_again(self, entry: OutboxEntry, error: CallError, now: datetime) -> bool:
-        if now - entry.created_at > MAX_AGE:
+        if now - (entry.tried_since or now) > MAX_AGE:
             return False
         if isinstance(error, OutcomeUnknown):
-            age = now - (entry.first_sent_at or now)
-            return entry.call.is_repeatable(age, repeat_events=settings.repeat_events)
+            return self._is_repeatable(entry, entry.call, now)
         return isinstance(error, NotSent)
 
     @staticmethod
+    def _is_repeatable(entry: OutboxEntry, call: Call, now: datetime) -> bool:
+        # It has to arrive while Pushwoosh remembers the first one.
+        age = now - (entry.doubtful_since or now) + timedelta(seconds=sum(settings.timeout))
+        return call.is_repeatable(age, repeat_events=settings.repeat_events)
+
+    @staticmethod
     def _end(entry: OutboxEntry, error: CallError) -> OutboxEntry.Status:
-        if not isinstance(error, OutcomeUnknown):
+        if not isinstance(error, OutcomeUnknown) and entry.doubtful_since is None:
             return Status.FAILED
         # Only messages wait for a person; device calls are left by their method's rule.
         return Status.UNCERTAIN if entry.dispatch_id or entry.chunk_id else Status.LEFT
@@ -157,18 +190,21 @@ class Worker:
             outcome=outcome,
             http_status=answer.http_status if answer else None,
             status_code=answer.status_code if answer else None,
-            told=told or (answer.status_message if answer else ""),
+            told=told or storable(answer.status_message if answer else ""),
         )
 
     def _is_paused(self, code: str) -> bool:
         return Pause.objects.using(self._using).filter(application=code).exists()
 
     def _pause(self, code: str, reason: str, now: datetime) -> None:
-        paused = Pause.objects.using(self._using).bulk_create(
-            [Pause(application=code, reason=reason, since=now)], ignore_conflicts=True
-        )
+        pauses = Pause.objects.using(self._using)
+        pauses.bulk_create([Pause(application=code, reason=reason, since=now)], ignore_conflicts=True)
         logger.error("Application %s is paused: %s", code, reason)
-        application_paused.send_robust(Pause, application=paused[0].application, reason=reason)
+        transaction.on_commit(
+            lambda: application_paused.send_robust(Pause, application=code, reason=reason),
+            using=self._using,
+            robust=True,
+        )
 
     @staticmethod
     def _application(entry: OutboxEntry) -> Application | None:

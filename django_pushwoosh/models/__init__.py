@@ -1,5 +1,6 @@
 """What we remember."""
 
+from django_pushwoosh.models.base import is_storable, storable
 from django_pushwoosh.models.budget import RateSlot
 from django_pushwoosh.models.devices import Device, canonical_hwid
 from django_pushwoosh.models.jobs import BulkJob, BulkJobChunk
@@ -21,4 +22,6 @@ __all__ = [
     "TagDefinition",
     "UserLink",
     "canonical_hwid",
+    "is_storable",
+    "storable",
 ]

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db import models, router, transaction
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database takes the text as it is."""
+    return not _UNSTORABLE.search(text)
+
+
+def storable(value: Any) -> Any:
+    """A JSON value from outside without what databases refuse: NUL, lone surrogates, infinities."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [storable(each) for each in value]
+    if isinstance(value, dict):
+        return {storable(str(key)): storable(each) for key, each in value.items()}
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
 
 
 class MirroredModel(models.Model):

@@ -66,6 +66,7 @@ class BulkJobChunk(models.Model):
     devices = models.JSONField(_("devices"), help_text=_("The objects as they go on the wire."))
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.WAITING)
     request_id = models.CharField(_("request id"), max_length=255, blank=True)
+    asked_at = models.DateTimeField(_("last asked about at"), null=True, blank=True)
     succeeded = models.PositiveIntegerField(_("succeeded"), default=0)
     failed = models.PositiveIntegerField(_("failed"), default=0)
     not_found = models.PositiveIntegerField(_("not found"), default=0)

@@ -68,6 +68,11 @@ class ScheduledMessage(MirroredModel):
         return str(content)[:80] or f"#{self.pk}"
 
     @property
+    def is_ahead(self) -> bool:
+        """Whether it goes out at a time that has not come."""
+        return self.send_at is not None and self.send_at > timezone.now()
+
+    @property
     def message(self) -> Message:
         """The parameters as a `Message`. Raises `InvalidMessage` where a draft is not yet whole."""
         return Message.from_json(self.parameters)
@@ -78,8 +83,13 @@ class ScheduledMessage(MirroredModel):
         return audiences.from_json(self.audience)
 
     def settle(self) -> None:
-        """Take the status from the dispatches; the worst of several speaks."""
-        found = set(self.dispatches.values_list("status", flat=True))
+        """Take the status from the dispatches; the worst of several speaks.
+
+        Call it in a transaction that has locked this row: two parts that end at once must see each other.
+        """
+        using = self._state.db
+        # A locking read sees what others have committed, also where a transaction reads from a snapshot.
+        found = set(self.dispatches.using(using).select_for_update().values_list("status", flat=True))
         for status in (
             Dispatch.Status.QUEUED,
             Dispatch.Status.UNCERTAIN,
@@ -90,7 +100,7 @@ class ScheduledMessage(MirroredModel):
         ):
             if status in found:
                 self.status = self.Status.SCHEDULED if status == Dispatch.Status.QUEUED else self.Status(status.value)
-                type(self).objects.filter(pk=self.pk).update(status=self.status)
+                type(self).objects.using(using).filter(pk=self.pk).update(status=self.status)
                 return
 
 
@@ -111,6 +121,11 @@ class Dispatch(models.Model):
     method = models.CharField(_("method"), max_length=40)
     arguments = models.JSONField(_("arguments"), help_text=_("What is sent, but for the token."))
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.QUEUED)
+    is_unwanted = models.BooleanField(
+        _("to be cancelled"),
+        default=False,
+        help_text=_("Cancelled while being sent: stopped once it has a code."),
+    )
     message_code = models.CharField(_("message code"), max_length=40, blank=True)
     answer = models.JSONField(_("answer"), null=True, blank=True)
     told = models.TextField(_("in words"), blank=True)

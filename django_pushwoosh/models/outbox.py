@@ -22,7 +22,13 @@ class OutboxEntryQuerySet(models.QuerySet["OutboxEntry"]):
         """Queued entries whose time has come, and that no earlier unsettled entry of their key stands before."""
         earlier = (
             OutboxEntry.objects.using(self.db)
-            .filter(key=models.OuterRef("key"), status__in=OutboxEntry.UNSETTLED, pk__lt=models.OuterRef("pk"))
+            .filter(
+                key=models.OuterRef("key"),
+                # What was written for another API root is never sent here, and must hold nobody up.
+                api_root=models.OuterRef("api_root"),
+                status__in=OutboxEntry.UNSETTLED,
+                pk__lt=models.OuterRef("pk"),
+            )
             .order_by()
         )
         paused = Pause.objects.using(self.db).values("application")
@@ -44,6 +50,9 @@ class OutboxEntry(models.Model):
     `key` orders: entries of one key (a device, a message, a chunk) leave one after the other, by id. `application` and
     `api_root` say whom the entry was written for; a worker with other settings leaves it alone, so that a copy of the
     database sends nothing elsewhere.
+
+    `begun_at` tells an entry that is held from one whose call may have left. `doubtful_since` is when the first attempt
+    with an unknown outcome began; from then on it may go again only as long as its method's row says.
     """
 
     class Status(models.TextChoices):
@@ -66,7 +75,9 @@ class OutboxEntry(models.Model):
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.QUEUED)
     due_at = models.DateTimeField(_("due at"), default=timezone.now)
     created_at = models.DateTimeField(_("queued at"), default=timezone.now)
-    first_sent_at = models.DateTimeField(_("first sent at"), null=True, blank=True)
+    begun_at = models.DateTimeField(_("call begun at"), null=True, blank=True)
+    tried_since = models.DateTimeField(_("tried since"), null=True, blank=True)
+    doubtful_since = models.DateTimeField(_("in doubt since"), null=True, blank=True)
     settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
     attempts_made = models.PositiveIntegerField(_("attempts"), default=0)
     lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True)

@@ -412,6 +412,7 @@ METHODS: dict[str, Method] = {
             Argument("fcm_token", LONG_TEXT, help="FCM key of Chrome"),
             Argument("fcm_push_set", LONG_TEXT, help="FCM push set of Chrome"),
             help="Registers a device, or updates it.",
+            repeat=Repeat.PLAIN_TAGS,
             one_of=("hwid", "email"),
         ),
         _sdk(
@@ -422,6 +423,7 @@ METHODS: dict[str, Method] = {
             USER_ID,
             TAGS,
             help="Registers an e-mail address.",
+            repeat=Repeat.PLAIN_TAGS,
         ),
         _sdk(
             "unregisterDevice",

@@ -56,7 +56,7 @@ def read_answer(http_status: int, body: bytes) -> Answer:
     code = document.get("status_code")
     if isinstance(code, str) and code.isdecimal() and len(code) == 3:
         code = int(code)
-    if not isinstance(code, int) or isinstance(code, bool):
+    if not isinstance(code, int) or isinstance(code, bool) or not 0 <= code < 1000:
         code = None
     message = document.get("status_message")
     return Answer(http_status, code, message if isinstance(message, str) else "", document.get("response"), document)

@@ -164,7 +164,19 @@ ADVICE = (
 )
 """What people should do about a text of Pushwoosh's; for advice only, never for a decision on repeating."""
 
-_CONDEMNING = ("account not found", "application not found", "suspended", "invalid api token", "token or application")
+_CONDEMNING = frozenset(
+    {
+        "access denied or application not found",
+        "account has been suspended",
+        "account not found",
+        "api token or application is not set",
+        "api token or application or account is not set",
+        "application not found",
+        "application suspended",
+        "invalid api token: account not found",
+    }
+)
+"""Whole texts (seed 000): a part of one could be a name that an app made up, and everything would stop for it."""
 
 
 def failure_of(call: Call, answer: Answer, retry_after: float | None = None) -> CallError | None:
@@ -224,5 +236,9 @@ def condemns(error: CallError) -> bool:
         # A firewall's 403 is about one request; Pushwoosh's own comes in an envelope.
         answer = error.answer
         return answer is None or answer.http_status != 403 or answer.status_code is not None
-    text = error.answer.status_message.lower() if error.answer is not None else ""
-    return isinstance(error, BadArgument) and any(sign in text for sign in _CONDEMNING)
+    if error.answer is None:
+        return False
+    if 300 <= error.answer.http_status < 400:
+        # A redirect means that API_ROOT is wrong, for every call alike.
+        return True
+    return isinstance(error, BadArgument) and error.answer.status_message.strip(" .").lower() in _CONDEMNING

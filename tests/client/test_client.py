@@ -159,6 +159,14 @@ def test_no_error_and_no_repr_carries_a_token() -> None:
     assert API_TOKEN not in repr(client(Scripted()))
 
 
+def test_a_token_that_the_far_side_repeats_goes_no_further() -> None:
+    document = envelope(210, f"Bad token {API_TOKEN}", {"sent": f"Token {DEVICE_TOKEN}"})
+    with pytest.raises(BadArgument) as raised:
+        client(Scripted(200, document)).application_open("phone")
+
+    assert "secret" not in f"{raised.value} {raised.value.answer!r}"
+
+
 def test_errors_survive_the_way_to_another_process() -> None:
     error = BadArgument("no", retry_after=1.0)
 

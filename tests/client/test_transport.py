@@ -129,6 +129,16 @@ def test_a_netrc_does_not_take_the_place_of_our_token(monkeypatch: pytest.Monkey
         assert side.received[0].headers["Authorization"] == "Token ours"
 
 
+def test_a_token_that_no_header_can_carry_is_not_shown() -> None:
+    with far_side(lambda _received: OK) as side:
+        with pytest.raises(NotConnected) as raised:
+            RequestsTransport().send("POST", side.address, {"Authorization": "Token secret\n"}, b"{}", TIMEOUT)
+
+        assert raised.value.__cause__ is None
+        assert raised.value.__suppress_context__
+        assert "secret" not in str(raised.value)
+
+
 def test_a_forked_child_opens_a_connection_of_its_own() -> None:
     transport = RequestsTransport()
 

@@ -99,6 +99,17 @@ def test_pushwoosh_saying_slow_down_holds_everyone_back(clock: Clock) -> None:
     governor.acquire(account, READ_TIMEOUT)
 
 
+def test_an_answer_that_comes_during_a_pause_does_not_end_it(clock: Clock) -> None:
+    governor, account = governor_at(clock), Account(requests_per_minute=1)
+    grant = governor.acquire(account, READ_TIMEOUT)
+    governor.pause(account, 300)
+    governor.answered(grant)
+
+    clock.advance(seconds=61)
+    with pytest.raises(RateLimited):
+        governor.acquire(account, READ_TIMEOUT)
+
+
 def test_the_wait_is_known_in_advance(clock: Clock) -> None:
     governor, account = governor_at(clock), Account(requests_per_minute=2)
     assert governor.wait(account) == 0

@@ -13,10 +13,14 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
+from django_pushwoosh import push
 from django_pushwoosh.conf import settings
 from django_pushwoosh.delivery import outbox
-from django_pushwoosh.models import OutboxEntry
+from django_pushwoosh.delivery.worker import Worker
+from django_pushwoosh.models import OutboxEntry, ScheduledMessage
+from django_pushwoosh.protocol.audience import Devices
 from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.sandbox.app import Sandbox
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -85,3 +89,28 @@ def test_competing_workers_never_hold_the_same_entry() -> None:
     assert len(held) == 200
     assert set(held.values()) == {1}
     assert OutboxEntry.objects.filter(status=OutboxEntry.Status.SENDING).count() == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_parts_that_end_at_the_same_moment_end_the_message(sandbox: Sandbox) -> None:
+    if connection.vendor == "sqlite":
+        # One writer at a time; there is nothing to race.
+        return
+    for _ in range(5):
+        scheduled = push.send("Hello", to=Devices([f"phone{number}" for number in range(2000)]))
+        entries = outbox.claim(2, now=timezone.now())
+        assert len(entries) == 2
+        together = threading.Barrier(2)
+
+        def settle(entry: OutboxEntry, together: threading.Barrier = together) -> None:
+            together.wait(10)
+            Worker().deliver(entry)
+            connections.close_all()
+
+        threads = [threading.Thread(target=settle, args=[entry]) for entry in entries]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        scheduled.refresh_from_db()
+        assert scheduled.status == ScheduledMessage.Status.SENT

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from django_pushwoosh import push
+from django_pushwoosh.delivery import outbox
 from django_pushwoosh.models import Attempt, Device, Dispatch, OutboxEntry, Pause, ScheduledMessage
 from django_pushwoosh.protocol.audience import EVERYONE, Devices
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.tags import Increment
 from django_pushwoosh.sandbox.app import Sandbox
+from django_pushwoosh.sandbox.transport import in_process
+from django_pushwoosh.signals import message_settled
 from django_pushwoosh.testing import run_outbox
 from tests.conftest import Clock
 from tests.faults import Faults
@@ -72,6 +76,183 @@ def test_a_message_whose_window_has_passed_waits_for_a_person(
     clock.advance(days=1)
     run_outbox()
     assert len(sandbox.messages) == 1
+
+
+def test_a_message_is_not_sent_again_once_pushwoosh_has_forgotten_the_first(
+    sandbox: Sandbox, phone: Device, faults: Faults, clock: Clock
+) -> None:
+    """The worker comes back half an hour after the answer was lost."""
+    push.send("Hello", to=EVERYONE)
+    faults.next("lose answer")
+    run_outbox()
+    clock.advance(minutes=30)
+    run_outbox()
+
+    assert status() == Status.UNCERTAIN
+    assert len(sandbox.messages) == 1
+
+
+def test_the_window_opens_with_the_first_doubt(sandbox: Sandbox, phone: Device, faults: Faults, clock: Clock) -> None:
+    push.send("Hello", to=EVERYONE)
+    faults.next("unreachable", "lose answer")
+    run_outbox()
+    clock.advance(minutes=6)
+    run_outbox()
+    clock.advance(minutes=1)
+    run_outbox()
+
+    assert status() == Status.SENT
+    assert len(sandbox.messages) == 1
+
+
+def test_a_refusal_after_a_doubt_does_not_end_the_doubt(
+    sandbox: Sandbox, phone: Device, faults: Faults, clock: Clock
+) -> None:
+    push.send("Hello", to=EVERYONE)
+    faults.next("lose answer", (200, {}, b'{"status_code": 210, "status_message": "No"}'))
+    run_outbox()
+    clock.advance(minutes=1)
+    run_outbox()
+
+    assert status() == Status.UNCERTAIN
+
+
+def test_an_increment_in_a_registration_is_one_all_the_same(
+    sandbox: Sandbox, phone: Device, faults: Faults, clock: Clock
+) -> None:
+    arguments = {"hwid": "phone", "device_type": 3, "tags": {"Visits": {"operation": "increment", "value": 1}}}
+    push.queue_call(Call(METHODS["registerDevice"], phone.application, arguments))
+    faults.next("lose answer")
+    run_outbox()
+    clock.advance(minutes=10)
+    run_outbox()
+
+    assert status() == Status.LEFT
+    assert sandbox.phone("phone").device.tags["Visits"] == 1
+
+
+@pytest.mark.parametrize("first", ["unreachable", "lose request"])
+def test_a_message_that_was_tried_once_can_still_be_stopped(
+    sandbox: Sandbox, phone: Device, faults: Faults, clock: Clock, first: str
+) -> None:
+    scheduled = push.schedule("Hello", to=EVERYONE, at=clock.now + timedelta(hours=3))
+    faults.next(first)
+    run_outbox()
+    push.cancel(scheduled)
+    clock.advance(minutes=2)
+    run_outbox()
+    clock.advance(hours=4)
+    sandbox.advance()
+
+    assert sandbox.pushes == []
+    scheduled.refresh_from_db()
+    assert scheduled.status == ScheduledMessage.Status.CANCELLED
+
+
+def test_a_message_that_is_cancelled_while_it_is_sent_is_stopped_by_its_code(
+    sandbox: Sandbox, phone: Device, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduled = push.schedule("Hello", to=EVERYONE, at=clock.now + timedelta(hours=3))
+    send = in_process.send
+
+    def cancel_meanwhile(*given: Any) -> Any:
+        monkeypatch.undo()
+        push.cancel(scheduled)
+        return send(*given)
+
+    monkeypatch.setattr(type(in_process), "send", lambda _self, *given: cancel_meanwhile(*given))
+    run_outbox()
+    run_outbox()
+
+    assert [message.status for message in sandbox.messages] == ["canceled"]
+    scheduled.refresh_from_db()
+    assert scheduled.status == ScheduledMessage.Status.CANCELLED
+
+
+def test_a_message_deleted_while_it_is_sent_stops_no_other(
+    sandbox: Sandbox, phone: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = push.send("First", to=phone), push.send("Second", to=phone)
+    send = in_process.send
+
+    def delete_meanwhile(*given: Any) -> Any:
+        monkeypatch.undo()
+        ScheduledMessage.objects.get(pk=first.pk).delete()
+        return send(*given)
+
+    monkeypatch.setattr(type(in_process), "send", lambda _self, *given: delete_meanwhile(*given))
+    run_outbox()
+
+    assert [each.body for each in sandbox.phone("phone").pushes] == ["First", "Second"]
+    second.refresh_from_db()
+    assert second.status == ScheduledMessage.Status.SENT
+    assert set(OutboxEntry.objects.values_list("status", flat=True)) == {Status.SENT}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"status_code": 210, "status_message": "bad \\ud800 name"}',
+        b'{"status_code": 210, "status_message": "bad \\u0000 name"}',
+        b'{"status_code": 100000000000000000000, "status_message": "large"}',
+        b'{"status_code": 200, "status_message": "OK", "response": {"Messages": ["' + b"A" * 300 + b'"]}}',
+        b'{"status_code": 200, "status_message": "\\u0000", "response": {"Messages": ["\\ud800"], "x": 1e999}}',
+    ],
+)
+def test_no_answer_stops_the_worker(sandbox: Sandbox, phone: Device, faults: Faults, answer: bytes) -> None:
+    push.send("Hello", to=EVERYONE)
+    push.set_tags(phone, {"Visits": Increment(1)})
+    faults.next((200, {}, answer))
+    run_outbox()
+
+    assert not OutboxEntry.objects.filter(status=Status.SENDING).exists()
+    assert sandbox.phone("phone").device.tags["Visits"] == 1
+
+
+def test_a_receiver_that_fails_undoes_nothing(
+    sandbox: Sandbox, phone: Device, on_commit: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(**_kwargs: Any) -> None:
+        raise RuntimeError("not my day")
+
+    message_settled.connect(fail)
+    try:
+        push.send("Hello", to=phone)
+        with on_commit(execute=True):
+            run_outbox()
+    finally:
+        message_settled.disconnect(fail)
+
+    assert status() == Status.SENT
+    assert "not my day" in caplog.text
+
+
+def test_a_name_that_sounds_like_trouble_stops_nothing(sandbox: Sandbox, phone: Device, faults: Faults) -> None:
+    push.post_event("Account suspended", device=phone)
+    faults.next((200, {}, b'{"status_code": 210, "status_message": "Event \\"Account suspended\\" not found"}'))
+    run_outbox()
+
+    assert status() == Status.FAILED
+    assert not Pause.objects.exists()
+
+
+def test_a_wrong_address_fails_nothing(sandbox: Sandbox, phone: Device, faults: Faults) -> None:
+    push.send("Hello", to=EVERYONE)
+    faults.next((301, {"Location": "https://elsewhere.example"}, b""))
+    run_outbox()
+
+    assert status() == Status.QUEUED
+    assert "API_ROOT" in Pause.objects.get().reason
+
+
+def test_what_waits_for_another_address_holds_nobody_up(sandbox: Sandbox, phone: Device, settings: Any) -> None:
+    push.set_tags(phone, {"City": "Oslo"})
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "API_ROOT": "http://new.test"}
+    push.set_tags(phone, {"City": "Rome"})
+    run_outbox()
+
+    assert sandbox.phone("phone").device.tags["City"] == "Rome"
+    assert OutboxEntry.objects.filter(status=Status.QUEUED).count() == 1
 
 
 def test_an_increment_is_not_repeated_blindly(sandbox: Sandbox, phone: Device, faults: Faults, clock: Clock) -> None:
@@ -144,11 +325,30 @@ def test_an_unreachable_pushwoosh_loses_nothing(sandbox: Sandbox, phone: Device,
 
 def test_what_cannot_be_sent_for_a_day_is_given_up(phone: Device, faults: Faults, clock: Clock) -> None:
     push.set_tags(phone, {"City": "Oslo"})
-    faults.next("unreachable")
+    faults.next("unreachable", "unreachable")
+    run_outbox()
     clock.advance(hours=25)
     run_outbox()
 
     assert status() == Status.FAILED
+
+
+def test_a_pause_of_days_has_tried_nothing_in_vain(
+    sandbox: Sandbox, phone: Device, faults: Faults, clock: Clock
+) -> None:
+    push.set_tags(phone, {"City": "Oslo"})
+    faults.next("unreachable")
+    run_outbox()
+    pause = Pause.objects.create(application=phone.application, reason="A holiday")
+    clock.advance(days=3)
+    run_outbox()
+    push.unpause([pause])
+    faults.next("unreachable")
+    run_outbox()
+    clock.advance(minutes=2)
+    run_outbox()
+
+    assert status() == Status.SENT
 
 
 def test_a_refusal_is_final_and_told(sandbox: Sandbox, phone: Device, faults: Faults) -> None:
@@ -215,7 +415,7 @@ def test_a_full_budget_delays_and_loses_nothing(sandbox: Sandbox, phone: Device,
     assert len(sandbox.messages) == 2
     waiting = OutboxEntry.objects.get(status=Status.QUEUED)
     assert waiting.attempts_made == 0
-    assert waiting.first_sent_at is None
+    assert waiting.doubtful_since is None
     assert "cap" in waiting.told
 
 
@@ -249,8 +449,6 @@ def test_a_429_holds_everyone_back(sandbox: Sandbox, phone: Device, faults: Faul
 
 
 def test_a_worker_that_died_leaves_its_entry_to_the_rule(sandbox: Sandbox, phone: Device, clock: Clock) -> None:
-    from django_pushwoosh.delivery import outbox
-
     push.set_tags(phone, {"City": "Oslo"})
     push.set_tags(phone, {"Visits": Increment(1)})
     outbox.claim(1, now=clock.now)
@@ -267,14 +465,25 @@ def test_a_worker_that_died_leaves_its_entry_to_the_rule(sandbox: Sandbox, phone
 
 
 def test_an_increment_in_a_dead_workers_hands_is_left(sandbox: Sandbox, phone: Device, clock: Clock) -> None:
-    from django_pushwoosh.delivery import outbox
-
     push.set_tags(phone, {"Visits": Increment(1)})
-    outbox.claim(1, now=clock.now)
+    [held] = outbox.claim(1, now=clock.now)
+    outbox.begin(held, now=clock.now)
     clock.advance(minutes=3)
     run_outbox()
 
     assert status() == Status.LEFT
+
+
+def test_what_a_dead_worker_held_and_had_not_begun_is_not_in_doubt(
+    sandbox: Sandbox, phone: Device, clock: Clock
+) -> None:
+    for number in range(3):
+        push.set_tags(hwid=f"phone{number}", tags={"Visits": Increment(1)})
+    outbox.claim(3, now=clock.now)
+    clock.advance(minutes=3)
+    run_outbox()
+
+    assert set(OutboxEntry.objects.values_list("status", flat=True)) == {Status.SENT}
 
 
 def test_attempts_are_kept_without_tokens(sandbox: Sandbox, phone: Device, faults: Faults) -> None:

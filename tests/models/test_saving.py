@@ -23,6 +23,7 @@ from django_pushwoosh.models import (
     UserLink,
 )
 from django_pushwoosh.protocol.audience import EVERYONE, Devices
+from django_pushwoosh.protocol.errors import InvalidMessage
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.testing import run_outbox
 from tests.conftest import Clock
@@ -90,6 +91,54 @@ def test_unsubscribing_and_deleting_unregister_the_device(sandbox: Sandbox, cloc
 
     phone.delete()
     assert said() == ["unregisterDevice"]
+
+
+def test_who_has_unsubscribed_stays_so_whatever_else_changes(sandbox: Sandbox, clock: Clock) -> None:
+    phone = device()
+    phone.unsubscribed_at = clock.now
+    phone.save()
+    said()
+
+    phone.language = "de"
+    phone.save()
+    assert said() == []
+
+    phone.unsubscribed_at = None
+    phone.save()
+    assert said() == ["registerDevice"]
+
+    device(hwid="tablet", unsubscribed_at=clock.now)
+    assert said() == []
+
+
+def test_only_what_is_saved_is_said(sandbox: Sandbox) -> None:
+    phone = device(tags={"City": "Oslo"})
+    said()
+    phone.tags = {"City": "Rome"}
+    phone.language = "de"
+    phone.save(update_fields=["language"])
+
+    assert said() == ["registerDevice"]
+    phone.refresh_from_db()
+    assert phone.tags == {"City": "Oslo"}
+
+
+def test_a_device_of_an_application_that_is_gone_can_be_deleted(settings: Any) -> None:
+    phone = device()
+    other = {"CODE": "OTHER-00001", "API_TOKEN": "x", "DEVICE_TOKEN": "y"}
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "APPLICATIONS": {"default": other}}
+    phone.delete()
+
+    assert not Device.objects.exists()
+
+
+def test_ids_keep_their_case(sandbox: Sandbox, clock: Clock) -> None:
+    lower, upper = device(hwid="phone"), device(hwid="PHONE")
+    push.link_user(lower, user_id="ada")
+    push.link_user(upper, user_id="ADA")
+    push.delete_user("ada")
+
+    assert list(Device.objects.values_list("hwid", flat=True)) == ["PHONE"]
 
 
 def test_fixtures_and_querysets_say_nothing() -> None:
@@ -212,6 +261,60 @@ def test_a_changed_message_is_cancelled_and_made_anew(sandbox: Sandbox, clock: C
 
     assert [message.status for message in sandbox.messages] == ["canceled", "done"]
     assert len(sandbox.pushes) == 12
+
+
+def test_a_message_that_pushwoosh_holds_is_changed_there_too(sandbox: Sandbox, clock: Clock) -> None:
+    for number in range(12):
+        device(hwid=f"phone{number}")
+    push.schedule("Hello", to=EVERYONE, at=clock.now + timedelta(hours=2))
+    run_outbox()
+
+    scheduled = ScheduledMessage.objects.get()
+    assert scheduled.status == ScheduledMessage.Status.SENT
+    scheduled.parameters = {"content": "World"}
+    scheduled.save()
+    run_outbox()
+    clock.advance(hours=3)
+    sandbox.advance()
+
+    assert {each.body for each in sandbox.pushes} == {"World"}
+    assert len(sandbox.pushes) == 12
+
+
+def test_an_instance_read_earlier_turns_nothing_back(sandbox: Sandbox) -> None:
+    device()
+    scheduled = push.send("Hello", to=EVERYONE)
+    run_outbox()
+    scheduled.save()
+    assert ScheduledMessage.objects.get().status == ScheduledMessage.Status.SENT
+
+    scheduled.parameters = {"content": "World"}
+    scheduled.save()
+    run_outbox()
+    assert len(sandbox.messages) == 1
+
+
+def test_a_message_of_which_a_part_has_left_is_not_made_anew(sandbox: Sandbox, settings: Any) -> None:
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "ACCOUNTS": {"default": {"REQUESTS_PER_MINUTE": 1}}}
+    scheduled = push.send("Hello", to=Devices([f"phone{number}" for number in range(1500)]))
+    run_outbox()
+    assert len(sandbox.messages) == 1
+
+    scheduled.parameters = {"content": "World"}
+    with pytest.raises(InvalidMessage, match="compose a new one"):
+        scheduled.save()
+
+
+def test_a_cancelled_message_is_not_taken_up_again_by_its_entry(sandbox: Sandbox, clock: Clock) -> None:
+    device()
+    scheduled = push.send("Hello", to=EVERYONE)
+    scheduled.parameters = {"content": "World"}
+    scheduled.save()
+    old = OutboxEntry.objects.get(status=OutboxEntry.Status.CANCELLED)
+
+    assert push.retry(old) is False
+    run_outbox()
+    assert [message.parameters["content"] for message in sandbox.messages] == ["World"]
 
 
 def test_a_message_changed_before_it_left_leaves_once(sandbox: Sandbox, clock: Clock) -> None:
@@ -375,8 +478,6 @@ def test_save_in_autocommit_is_one_transaction(transactional_db: None, monkeypat
 
 @pytest.mark.parametrize("nobody", [None, [], (), {}, "", "everyone", 0, iter([]), [None], ["phone"]])
 def test_nobody_is_never_everyone(nobody: Any, sandbox: Sandbox) -> None:
-    from django_pushwoosh.protocol.errors import InvalidMessage
-
     with pytest.raises(InvalidMessage):
         push.send("Hello", to=nobody)
 
