@@ -525,7 +525,8 @@ def retry(entry: OutboxEntry) -> bool:
     """Queue a failed, left or uncertain entry once more; a cancelled one too, unless it is a message's or a job's."""
     using = entry._state.db
     with transaction.atomic(using=using):
-        message = ScheduledMessage.objects.using(using).filter(dispatches__entries=entry).select_for_update().first()
+        message_id = Dispatch.objects.using(using).filter(entries=entry).values_list("message_id", flat=True).first()
+        message = ScheduledMessage.objects.using(using).filter(pk=message_id).select_for_update().first()
         if not outbox.retry(entry, now=timezone.now()):
             return False
         if message is not None and entry.method not in ENDING:

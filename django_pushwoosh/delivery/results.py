@@ -30,7 +30,7 @@ def succeeded(entry: OutboxEntry, result: Any, answer: Answer, *, now: datetime)
     match result:
         case answers.MessagesCreated():
             code = result.codes[0] if result.codes else answers.CODE_NOT_AVAILABLE
-            _sent(entry, code, result.warning, answer, now)
+            _sent(entry, code, result.warning, answer, now, result.unknown_devices)
         case answers.TargetedMessageCreated():
             _sent(entry, result.message_code, result.warning, answer, now)
         case answers.JobStarted():
@@ -65,11 +65,24 @@ def progress(job: BulkJob, change: Callable[[], object], *, now: datetime) -> No
             jobs.filter(status=BulkJob.Status.RUNNING).update(status=BulkJob.Status.ENDED, ended_at=now)
 
 
-def _sent(entry: OutboxEntry, code: str, warning: str, answer: Answer, now: datetime) -> None:
+def _missing(unknown_devices: tuple[str, ...]) -> str:
+    count = len(unknown_devices)
+    return f"Pushwoosh does not know {count} of the devices." if count else ""
+
+
+def _sent(
+    entry: OutboxEntry,
+    code: str,
+    warning: str,
+    answer: Answer,
+    now: datetime,
+    unknown_devices: tuple[str, ...] = (),
+) -> None:
     limited = "1 random device" in warning.lower()
     status = Dispatch.Status.LIMITED if limited else Dispatch.Status.SENT
     code = storable(code)[:CODE_LENGTH]
-    dispatch = _with_dispatch(entry, now, answer, status=status, told=storable(warning), message_code=code)
+    told = storable(" ".join(filter(None, (warning, _missing(unknown_devices)))))
+    dispatch = _with_dispatch(entry, now, answer, status=status, told=told, message_code=code)
     if dispatch is not None and dispatch.is_unwanted and dispatch.is_known_upstream:
         stop(dispatch, entry.application, now=now)
 
@@ -91,8 +104,11 @@ def stop(dispatch: Dispatch, application: str, *, now: datetime) -> None:
 
 def _with_dispatch(entry: OutboxEntry, now: datetime, answer: Answer | None, **changes: Any) -> Dispatch | None:
     using = entry._state.db
-    message = ScheduledMessage.objects.using(using).filter(dispatches__entries=entry).select_for_update().first()
-    dispatch = Dispatch.objects.using(using).filter(entries=entry).first()
+    known = entry.dispatch
+    # Locked by its key alone: a lock through a join takes the parts too, and two parts would wait for each other.
+    messages = ScheduledMessage.objects.using(using).filter(pk=known.message_id if known is not None else None)
+    message = messages.select_for_update().first()
+    dispatch = Dispatch.objects.using(using).filter(pk=known.pk).first() if known is not None else None
     if message is None or dispatch is None:
         # Deleted while it was being sent; the entry itself keeps what became of it.
         return None

@@ -8,8 +8,9 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import router, transaction
+from django.db import OperationalError, router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import Application, settings
@@ -34,6 +35,8 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 MAX_AGE = timedelta(days=1)
 """What was tried in vain for so long is given up and shown as failed."""
+
+SETTLE_TRIES = 3
 
 LEASE = timedelta(minutes=2)
 """Beyond the longest call: a worker that is alive settles within it."""
@@ -111,10 +114,22 @@ class Worker:
         except CallError as error:
             self._settle_failed(entry, error, started)
         else:
-            with transaction.atomic(using=self._using):
-                self._attempted(entry, started, "ok", answer, "")
-                if outbox.settle(entry, Status.SENT, now=self._clock(), told=storable(answer.warning)):
-                    results.succeeded(entry, result, answer, now=self._clock())
+            self._settle_sent(entry, answer, result, started)
+
+    def _settle_sent(self, entry: OutboxEntry, answer: Answer, result: Any, started: datetime) -> None:
+        entry.attempts_made += 1
+        for tries_left in reversed(range(SETTLE_TRIES)):
+            try:
+                with transaction.atomic(using=self._using):
+                    self._attempted(entry, started, "ok", answer, "")
+                    if outbox.settle(entry, Status.SENT, now=self._clock(), told=storable(answer.warning)):
+                        results.succeeded(entry, result, answer, now=self._clock())
+            except OperationalError:
+                # A deadlock, a lock that took too long: what Pushwoosh answered is worth another try.
+                if not tries_left:
+                    raise
+            else:
+                return
 
     def _deliver_or_log(self, entry: OutboxEntry) -> None:
         try:
@@ -134,6 +149,7 @@ class Worker:
             # The governor's word: nothing was attempted.
             outbox.release(entry, due_at=now + timedelta(seconds=error.retry_after or FIRST_PAUSE), told=told)
             return
+        entry.attempts_made += 1
         if isinstance(error, OutcomeUnknown):
             entry.doubtful_since = entry.doubtful_since or started
         with transaction.atomic(using=self._using):
@@ -181,7 +197,6 @@ class Worker:
     def _attempted(
         self, entry: OutboxEntry, started: datetime, outcome: str, answer: Answer | None, told: str
     ) -> Attempt:
-        entry.attempts_made += 1
         return Attempt.objects.using(self._using).create(
             entry=entry,
             number=entry.attempts_made,

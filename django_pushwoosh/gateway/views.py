@@ -94,6 +94,11 @@ def take(request: HttpRequest, name: str) -> HttpResponse:
         raise Refused(400, str(error)) from None
     arguments = incoming.arguments
     application = _application(arguments.get("application"))
+    if application.api_token and application.api_token.encode() in incoming.raw:
+        # Bodies are stored as they came, and tokens never are.
+        raise Refused(
+            403, "The call carries the server's API token, which no app may have: take it out, and replace it."
+        )
     speaker = speaker_of(request, application)
     refusal = refusal_of(method, arguments)
     if refusal:

@@ -21,6 +21,12 @@ def canonical_hwid(hwid: str, platform: int | None) -> str:
     return hwid
 
 
+def masked(number: str) -> str:
+    """A phone number, told apart by its ends only: +1•••4567. It is nobody else's business."""
+    start = number.index("+") + 2 if "+" in number else 1
+    return f"{number[:start]}•••{number[-4:]}" if len(number) > start + 4 else "•••"
+
+
 class DeviceQuerySet(models.QuerySet["Device"]):
     def subscribed(self) -> DeviceQuerySet:
         """Devices that a push can reach, as far as the mirror knows."""
@@ -71,7 +77,8 @@ class Device(MirroredModel):
         ]
 
     def __str__(self) -> str:
-        return f"{label_of(self.platform)} {self.hwid}"
+        hwid = masked(self.hwid) if self.is_phone_number else self.hwid
+        return f"{label_of(self.platform)} {hwid}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.hwid = canonical_hwid(self.hwid, self.platform)

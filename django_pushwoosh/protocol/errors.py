@@ -241,4 +241,8 @@ def condemns(error: CallError) -> bool:
     if 300 <= error.answer.http_status < 400:
         # A redirect means that API_ROOT is wrong, for every call alike.
         return True
-    return isinstance(error, BadArgument) and error.answer.status_message.strip(" .").lower() in _CONDEMNING
+    text = error.answer.status_message.strip(" .").lower()
+    if error.call is not None and "applications_group" in error.call.arguments and "application" in text:
+        # It is the group that they do not know.
+        return False
+    return isinstance(error, BadArgument) and text in _CONDEMNING

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
@@ -51,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if journal is not None:
             journal.close()
         return _fail(str(error))
+    if given.until_stdin_ends:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         sys.stdout.write(f"The sandbox listens on {', '.join(_addresses(server))} and serves {_codes(applications)}.\n")
         sys.stdout.flush()
@@ -83,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--state", metavar="FILE", help="keep the state in this file over restarts")
     parser.add_argument("--requests-per-minute", type=int, default=600, help="the cap on messages (default 600)")
+    parser.add_argument(
+        "--until-stdin-ends",
+        action="store_true",
+        help="end when the standard input does: with whoever holds it open",
+    )
     parser.add_argument("--tracing", action="store_true", help="record small immediate messages for the first hour")
     return parser
 
@@ -123,6 +132,12 @@ def _addresses(server: Any) -> list[str]:
 
 def _codes(applications: Sequence[Application]) -> str:
     return ", ".join(application.code for application in applications)
+
+
+def _end_with_stdin() -> None:
+    while sys.stdin.buffer.read(1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

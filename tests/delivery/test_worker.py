@@ -11,7 +11,7 @@ import pytest
 from django_pushwoosh import push
 from django_pushwoosh.delivery import outbox
 from django_pushwoosh.models import Attempt, Device, Dispatch, OutboxEntry, Pause, ScheduledMessage
-from django_pushwoosh.protocol.audience import EVERYONE, Devices
+from django_pushwoosh.protocol.audience import EVERYONE, ApplicationGroup, Devices
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.tags import Increment
 from django_pushwoosh.sandbox.app import Sandbox
@@ -234,6 +234,22 @@ def test_a_name_that_sounds_like_trouble_stops_nothing(sandbox: Sandbox, phone: 
 
     assert status() == Status.FAILED
     assert not Pause.objects.exists()
+
+
+def test_a_wrong_group_fails_its_message_and_stops_nothing(sandbox: Sandbox, phone: Device) -> None:
+    scheduled = push.send("Hello", to=ApplicationGroup("AAAAA-BBBBB"))
+    run_outbox()
+
+    scheduled.refresh_from_db()
+    assert scheduled.status == ScheduledMessage.Status.FAILED
+    assert not Pause.objects.exists()
+
+
+def test_devices_that_pushwoosh_does_not_know_are_told(sandbox: Sandbox, phone: Device) -> None:
+    scheduled = push.send("Hello", to=Devices(["phone", "nobody"]))
+    run_outbox()
+
+    assert scheduled.dispatches.get().told == "Pushwoosh does not know 1 of the devices."
 
 
 def test_a_wrong_address_fails_nothing(sandbox: Sandbox, phone: Device, faults: Faults) -> None:

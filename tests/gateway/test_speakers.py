@@ -114,3 +114,11 @@ def test_no_token_is_ever_stored_or_logged(sdk, wire, caplog, faults, settings):
     assert TOKEN not in str(entry.arguments)
     assert TOKEN not in caplog.text
     assert "foreign-token" not in caplog.text
+
+
+def test_a_body_that_carries_the_servers_token_is_refused_and_not_stored(sdk):
+    answer = sdk.call("setTags", hwid="x", auth="test-api-token", tags={"Name": "Ada"})
+
+    assert answer["status_code"] == 403
+    assert "test-api-token" not in answer["status_message"]
+    assert not OutboxEntry.objects.exists()

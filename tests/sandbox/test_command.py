@@ -69,6 +69,16 @@ def test_a_killed_sandbox_forgets_nothing(tmp_path):
         assert process.stderr.read() == ""
 
 
+def test_it_can_end_with_whoever_started_it():
+    command = [*COMMAND, *TOKENS, "--port", "0", "--until-stdin-ends"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert "listens" in process.stdout.readline()
+        process.stdin.close()
+        assert process.wait(timeout=20) == 0
+
+
 def test_ctrl_c_ends_it_cleanly():
     with running() as (process, _):
         process.send_signal(signal.SIGINT)

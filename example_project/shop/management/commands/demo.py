@@ -28,6 +28,7 @@ from example_project.shop.seeds import seed
 
 HOST = "127.0.0.1"
 START_SECONDS = 30.0
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(BaseCommand):
@@ -39,8 +40,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, port: int, **options: Any) -> None:
         folder = settings.DEMO_FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        signal.signal(signal.SIGTERM, _interrupt)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in ENDINGS:
+            # SIGINT too: a shell without job control starts its background commands with it ignored.
+            signal.signal(number, _interrupt)
         application = pushwoosh.application()
         sandbox_port = urlsplit(application.api_root).port or 80
         for wanted in (port, sandbox_port):
@@ -50,9 +53,12 @@ class Command(BaseCommand):
             [
                 sys.executable, "-m", "django_pushwoosh.sandbox",
                 "--host", HOST, "--port", str(sandbox_port), "--state", str(folder / "sandbox.journal"),
+                "--until-stdin-ends",
                 "--application", application.code,
                 "--api-token", application.api_token, "--device-token", application.device_token,
             ],
+            # It ends with this process, however that ends.
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             # Ctrl-C reaches the whole process group; the sandbox shall end after those that speak to it.
             start_new_session=True,
@@ -76,6 +82,8 @@ class Command(BaseCommand):
         except (KeyboardInterrupt, SystemExit):
             pass
         finally:
+            for number in ENDINGS:
+                signal.signal(number, signal.SIG_IGN)
             if beat is not None:
                 beat.stop()
             if worker is not None:
