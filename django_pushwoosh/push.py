@@ -525,8 +525,9 @@ def retry(entry: OutboxEntry) -> bool:
     """Queue a failed, left or uncertain entry once more; a cancelled one too, unless it is a message's or a job's."""
     using = entry._state.db
     with transaction.atomic(using=using):
-        message_id = Dispatch.objects.using(using).filter(entries=entry).values_list("message_id", flat=True).first()
-        message = ScheduledMessage.objects.using(using).filter(pk=message_id).select_for_update().first()
+        message = entry.dispatch.message if entry.dispatch is not None else None
+        if message is not None:
+            message = ScheduledMessage.objects.using(using).select_for_update().get(pk=message.pk)
         if not outbox.retry(entry, now=timezone.now()):
             return False
         if message is not None and entry.method not in ENDING:

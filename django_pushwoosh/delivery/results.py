@@ -104,11 +104,12 @@ def stop(dispatch: Dispatch, application: str, *, now: datetime) -> None:
 
 def _with_dispatch(entry: OutboxEntry, now: datetime, answer: Answer | None, **changes: Any) -> Dispatch | None:
     using = entry._state.db
-    known = entry.dispatch
+    if entry.dispatch is None:
+        return None
     # Locked by its key alone: a lock through a join takes the parts too, and two parts would wait for each other.
-    messages = ScheduledMessage.objects.using(using).filter(pk=known.message_id if known is not None else None)
+    messages = ScheduledMessage.objects.using(using).filter(pk=entry.dispatch.message_id)
     message = messages.select_for_update().first()
-    dispatch = Dispatch.objects.using(using).filter(pk=known.pk).first() if known is not None else None
+    dispatch = Dispatch.objects.using(using).filter(pk=entry.dispatch.pk).first()
     if message is None or dispatch is None:
         # Deleted while it was being sent; the entry itself keeps what became of it.
         return None
