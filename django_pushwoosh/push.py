@@ -142,7 +142,9 @@ def reschedule(scheduled: ScheduledMessage, before: ScheduledMessage) -> None:
 
 def withdraw(scheduled: ScheduledMessage) -> None:
     """The row is about to be deleted: take out what is queued, cancel what Pushwoosh knows."""
-    _stop_all(scheduled, scheduled._state.db or router.db_for_write(ScheduledMessage))
+    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    ScheduledMessage.objects.using(using).select_for_update().filter(pk=scheduled.pk).first()
+    _stop_all(scheduled, using)
 
 
 def to(user: AbstractBaseUser) -> audiences.Users:
@@ -200,7 +202,7 @@ def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int
             arguments=dict(call.arguments),
         )
         outbox.enqueue(
-            call, key=f"dispatch:{dispatch.pk}", application=application, dispatch=dispatch, now=now, using=using
+            call, key=outbox.message_key(scheduled.pk), application=application, dispatch=dispatch, now=now, using=using
         )
 
 
@@ -226,7 +228,7 @@ def _stop(dispatch: Dispatch, application: str, using: str) -> None:
 def _is_untouched(dispatch: Dispatch, using: str) -> bool:
     """Whether nothing of a dispatch can have left."""
     queued = _creating(dispatch, using).filter(status=OutboxEntry.Status.QUEUED, doubtful_since=None)
-    return dispatch.status == Dispatch.Status.QUEUED and queued.exists()
+    return dispatch.status == Dispatch.Status.QUEUED and queued.select_for_update().first() is not None
 
 
 def _creating(dispatch: Dispatch, using: str) -> QuerySet[OutboxEntry]:
@@ -443,7 +445,9 @@ def start(job: BulkJob) -> bool:
         for chunk in job.chunks.using(using).filter(status=BulkJobChunk.Status.WAITING).iterator(chunk_size=10):
             more = {"create_missing_tags": job.create_missing_tags} if job.kind == BulkJob.Kind.TAGS else {}
             call = Call.of(job.kind, application.code, devices=chunk.devices, **more)
-            outbox.enqueue(call, key=f"chunk:{chunk.pk}", application=application, chunk=chunk, now=now, using=using)
+            outbox.enqueue(
+                call, key=outbox.chunk_key(chunk.pk), application=application, chunk=chunk, now=now, using=using
+            )
             BulkJobChunk.objects.using(using).filter(pk=chunk.pk).update(status=BulkJobChunk.Status.QUEUED)
         progress(job, lambda: None, now=now)
         job.refresh_from_db(using=using)

@@ -1,13 +1,13 @@
 """The composer: write a push, send it once, and follow what becomes of it.
 
-Writing and sending take the permission to *add* messages, changing a draft and cancelling the one to *change* them,
-and looking the one to *view* them.
+Writing and sending take the permission to *add* messages, changing others' drafts and cancelling the one to *change*
+them, and looking at others' messages the one to *view* them. Permission is looked at before anything else: whether a
+message exists is an answer too.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from django.db import IntegrityError, router, transaction
 from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.forms import Media
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -32,14 +32,15 @@ from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh import push
 from django_pushwoosh.admin import confirmation
-from django_pushwoosh.admin.confirmation import Verdict
-from django_pushwoosh.admin.following import SENDING, is_cancellable, report_on, when_words
+from django_pushwoosh.admin.confirmation import Reach, Verdict
+from django_pushwoosh.admin.following import IS_BEING_CANCELLED, SENDING, is_cancellable, report_on, when_words
 from django_pushwoosh.admin.forms import AUDIENCE_LABELS, ComposerForm
+from django_pushwoosh.admin.masking import is_numbered, masked, sees_numbers
+from django_pushwoosh.admin.records import RecordAdmin, minute
 from django_pushwoosh.models import Dispatch, OutboxEntry, ScheduledMessage
 from django_pushwoosh.protocol.errors import Invalid
 
 DRAFT = ScheduledMessage.Status.DRAFT
-CSS: dict[str, Sequence[str]] = {"all": ["django_pushwoosh/admin.css"]}
 
 
 class MessageList(ChangeList):
@@ -52,7 +53,7 @@ class MessageList(ChangeList):
 
 
 @admin.register(ScheduledMessage)
-class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ScheduledMessageAdmin(RecordAdmin):
     """Adding is composing; a draft's page is the composer again, any other message's page tells what became of it."""
 
     list_display = [
@@ -61,20 +62,11 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "audience_shown",
         "when_shown",
         "application",
-        "created_by",
-        "created_at",
+        "created_shown",
     ]
     list_filter = ["status", "created_at"]
-    list_select_related = ["created_by"]
-    list_per_page = 50
     search_fields = ["parameters__content", "parameters__title", "application"]
     search_help_text = _("Searches in text, title and application.")
-    show_full_result_count = False
-    save_on_top = False
-
-    @property
-    def media(self) -> Media:
-        return super().media + Media(css=CSS)
 
     def get_changelist(self, request: HttpRequest, **more: Any) -> type[ChangeList]:
         return MessageList
@@ -94,6 +86,10 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("when"), ordering="send_at")
     def when_shown(self, message: ScheduledMessage) -> str:
         return when_words(message)
+
+    @admin.display(description=_("composed at"), ordering="created_at")
+    def created_shown(self, message: ScheduledMessage) -> str:
+        return minute(message.created_at)
 
     def get_urls(self) -> list[Any]:
         def own(route: str, view: Any, name: str) -> Any:
@@ -122,19 +118,46 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         message = self.get_object(request, unquote(object_id))
-        if not self.has_view_or_change_permission(request, message):
+        if not self._may_see(request, message):
             raise PermissionDenied
         if message is None:
             messages.warning(request, gettext("There is no message %(id)s; was it deleted?") % {"id": object_id})
             return redirect("admin:index")
-        may_change = self.has_change_permission(request, message)
-        if message.status == DRAFT and may_change:
+        may_write = self._may_write(request, message)
+        if message.status == DRAFT and may_write:
             return self._compose(request, message)
         if request.method == "POST":
-            if not may_change:
+            if not may_write:
                 raise PermissionDenied
             return self._already_sent(request, message)
         return self._message_page(request, message)
+
+    # Who may what, beside Django's own questions
+
+    def _is_own(self, request: HttpRequest, message: ScheduledMessage) -> bool:
+        return message.created_by_id is not None and message.created_by_id == request.user.pk
+
+    def _is_authors(self, request: HttpRequest, message: ScheduledMessage | None) -> bool:
+        return message is not None and self._is_own(request, message) and self.has_add_permission(request)
+
+    def _may_see(self, request: HttpRequest, message: ScheduledMessage | None) -> bool:
+        """Who may look at messages, and who wrote this one: its author has to learn what became of it."""
+        return self.has_view_or_change_permission(request, message) or self._is_authors(request, message)
+
+    def _may_write(self, request: HttpRequest, message: ScheduledMessage) -> bool:
+        if self._is_authors(request, message):
+            return True
+        # A form shows its audience whole.
+        is_hidden = message.status == DRAFT and is_numbered(message) and not sees_numbers(request)
+        return self.has_change_permission(request, message) and not is_hidden
+
+    def _seen(self, request: HttpRequest, pk: int) -> ScheduledMessage:
+        message = ScheduledMessage.objects.filter(pk=pk).first()
+        if not self._may_see(request, message):
+            raise PermissionDenied
+        if message is None:
+            raise Http404
+        return message
 
     def _compose(self, request: HttpRequest, draft: ScheduledMessage | None) -> HttpResponse:
         preview = ""
@@ -162,6 +185,7 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "original": draft,
             "preview": preview,
             "has_view_permission": self.has_view_permission(request),
+            "has_history": self.has_view_or_change_permission(request),
             "may_send": self.has_add_permission(request),
             "may_delete": draft is not None and self.has_delete_permission(request, draft),
             "media": self.media + form.media + Media(js=["django_pushwoosh/composer.js"]),
@@ -171,9 +195,14 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _blank_form(self, request: HttpRequest, draft: ScheduledMessage | None) -> ComposerForm:
         if draft is not None:
             return ComposerForm(message=draft, composer_key=draft.composer_key)
-        source = self.get_object(request, request.GET["copy"]) if "copy" in request.GET else None
-        if source is not None and not self.has_view_permission(request, source):
+        if "copy" not in request.GET:
+            return ComposerForm()
+        source = self.get_object(request, request.GET["copy"])
+        if not self._may_see(request, source):
             raise PermissionDenied
+        if source is not None and is_numbered(source) and not sees_numbers(request):
+            source.audience = {}
+            messages.warning(request, gettext("The audience was not copied: it holds phone numbers. Choose one anew."))
         return ComposerForm(message=source)
 
     def _store(
@@ -222,7 +251,7 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             message.save(using=using, force_insert=True)
             self.log_addition(request, message, [{"added": {}}])
         elif message.status == DRAFT:
-            if not self._is_own(request, message) and not self.has_change_permission(request, message):
+            if not self._may_write(request, message):
                 raise PermissionDenied
             form.meant.put_into(message).save(using=using)
             self.log_change(request, message, [{"changed": {"fields": []}}])
@@ -235,9 +264,6 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return None
         using = router.db_for_write(ScheduledMessage)
         return ScheduledMessage.objects.using(using).filter(composer_key=found).first()
-
-    def _is_own(self, request: HttpRequest, message: ScheduledMessage) -> bool:
-        return message.created_by_id is not None and message.created_by_id == request.user.pk
 
     def _already_sent(self, request: HttpRequest, message: ScheduledMessage) -> HttpResponse:
         form = ComposerForm(request.POST, message=message, is_draft=True)
@@ -254,24 +280,24 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return self._to_page(request, message)
 
     def _to_page(self, request: HttpRequest, message: ScheduledMessage) -> HttpResponse:
-        if self.has_view_or_change_permission(request, message):
+        if self._may_see(request, message):
             return redirect("admin:django_pushwoosh_scheduledmessage_change", message.pk)
         return redirect("admin:index")
 
     # Everyone
 
     def confirm_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """A person confirms a push to everyone, seeing how many devices are known."""
-        message = get_object_or_404(ScheduledMessage, pk=pk)
-        is_visible = self._is_own(request, message) or self.has_view_or_change_permission(request, message)
-        if not (self.has_add_permission(request) and is_visible):
+        """A person confirms a push that nothing limits, seeing how many devices are known."""
+        if not self.has_add_permission(request):
             raise PermissionDenied
+        message = self._seen(request, pk)
         if request.method not in ("GET", "HEAD", "POST"):
             return HttpResponseNotAllowed(["GET", "POST"])
         if message.status != DRAFT:
             messages.info(request, gettext("This message was already sent; it was not sent a second time."))
             return self._to_page(request, message)
-        if not confirmation.is_needed(message):
+        reach = confirmation.reach_of(message)
+        if reach is None:
             messages.warning(request, gettext("This draft is not meant for everyone any more; send it from here."))
             return self._to_page(request, message)
         if request.method == "POST":
@@ -284,25 +310,32 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 return self._to_page(request, message)
             messages.error(request, REFUSED[verdict])
             message.refresh_from_db()
-        report = report_on(message)
+            reach = confirmation.reach_of(message) or reach
+        is_masked = not sees_numbers(request)
+        report = report_on(message, is_masked=is_masked)
         count = confirmation.known_devices(message)
         try:
             problem = ""
             shown = push.call_of(message, message.to, message.composer_key, timezone.now()).shown()
         except Invalid as error:
             problem, shown = str(error), ""
+        title, button = ASKED[reach]
         context = {
             **self.admin_site.each_context(request),
-            "title": gettext("Send to everyone?"),
+            "title": title,
+            "button": button,
+            "reach": reach.value,
             "opts": self.opts,
             "original": message,
             "report": report,
             "count": count,
+            "is_countable": confirmation.is_countable(message),
+            "blank": confirmation.blank_devices(message),
             "problem": problem,
-            "shown": shown,
+            "shown": masked(shown) if is_masked else shown,
             "platforms": message.parameters.get("platforms"),
             "token": confirmation.sign(message, count, request.user.pk),
-            "may_change": self.has_change_permission(request, message),
+            "may_change": self._may_write(request, message),
             "has_view_permission": self.has_view_permission(request),
             "media": self.media,
         }
@@ -320,7 +353,7 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             verdict = confirmation.verdict_on(request.POST.get("token", ""), locked, count, request.user.pk)
             if verdict is Verdict.HOLDS:
                 if push.submit(locked):
-                    self.log_change(request, locked, gettext("Sent to everyone, confirmed."))
+                    self.log_change(request, locked, gettext("Sent, confirmed."))
                     messages.success(request, gettext("The message was queued."))
                 else:
                     messages.info(request, gettext("This message was already sent; it was not sent a second time."))
@@ -339,14 +372,15 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "may_add": self.has_add_permission(request),
             "may_cancel": may_change,
             "may_delete": self.has_delete_permission(request, message),
-            "has_view_permission": True,
+            "has_view_permission": self.has_view_permission(request),
+            "has_history": self.has_view_or_change_permission(request, message),
             "media": self.media + Media(js=["django_pushwoosh/message.js"]),
             **self._live_context(request, message),
         }
         return TemplateResponse(request, "admin/django_pushwoosh/scheduledmessage/message.html", context)
 
     def _live_context(self, request: HttpRequest, message: ScheduledMessage) -> dict[str, Any]:
-        report = report_on(message, request.GET.get("page", 1))
+        report = report_on(message, request.GET.get("page", 1), is_masked=not sees_numbers(request))
         context = {
             "report": report,
             "may_retry": self.has_add_permission(request),
@@ -357,9 +391,7 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def state_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The state as JSON, with the page's live part; the message page asks for it while something moves."""
-        message = get_object_or_404(ScheduledMessage, pk=pk)
-        if not self.has_view_permission(request, message):
-            raise PermissionDenied
+        message = self._seen(request, pk)
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET"])
         context = self._live_context(request, message)
@@ -368,6 +400,7 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "status": message.status,
                 "label": message.get_status_display(),
                 "words": context["report"].words,
+                "tone": context["report"].tone,
                 "is_moving": context["report"].is_moving,
                 "version": context["version"],
                 "html": context["live"],
@@ -375,9 +408,9 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
 
     def cancel_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        message = get_object_or_404(ScheduledMessage, pk=pk)
-        if not self.has_change_permission(request, message):
+        if not self.has_change_permission(request):
             raise PermissionDenied
+        message = get_object_or_404(ScheduledMessage, pk=pk)
         if request.method not in ("GET", "HEAD", "POST"):
             return HttpResponseNotAllowed(["GET", "POST"])
         if not is_cancellable(message):
@@ -403,22 +436,22 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _tell_cancelled(self, request: HttpRequest, message: ScheduledMessage) -> None:
         dispatches = message.dispatches.exclude(status__in=[Dispatch.Status.CANCELLED, Dispatch.Status.FAILED])
         asked = OutboxEntry.objects.filter(dispatch__message=message, method="cancelMessage").unsettled()
-        left, on_their_way = dispatches.count(), asked.count()
+        left, on_their_way = dispatches.count(), asked.count() + message.dispatches.filter(IS_BEING_CANCELLED).count()
         if not left:
             messages.success(request, gettext("The message was cancelled."))
         elif on_their_way:
-            messages.success(request, gettext("Pushwoosh is being asked to cancel the message."))
+            messages.success(request, gettext("The message is being cancelled."))
         if left > on_their_way:
             messages.warning(
                 request,
-                gettext("%(number)d requests are on their way or have no message code, and cannot be stopped.")
+                gettext("%(number)d requests have no message code, and cannot be stopped.")
                 % {"number": left - on_their_way},
             )
 
     def retry_view(self, request: HttpRequest, pk: int, entry_pk: int) -> HttpResponse:
-        message = get_object_or_404(ScheduledMessage, pk=pk)
-        if not (self.has_add_permission(request) and self.has_view_permission(request, message)):
+        if not self.has_add_permission(request):
             raise PermissionDenied
+        message = self._seen(request, pk)
         if request.method not in ("GET", "HEAD", "POST"):
             return HttpResponseNotAllowed(["GET", "POST"])
         entry = get_object_or_404(OutboxEntry, pk=entry_pk, dispatch__message=message, method__in=SENDING)
@@ -442,7 +475,7 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 )
                 if is_uncertain
                 else gettext("Pushwoosh refused this request. It is sent again just as it was."),
-                entry.told,
+                entry.told if sees_numbers(request) else masked(entry.told),
             ],
             button=gettext("Send again, it may arrive twice") if is_uncertain else gettext("Send again"),
             is_destructive=is_uncertain,
@@ -461,6 +494,12 @@ class ScheduledMessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return TemplateResponse(request, "admin/django_pushwoosh/ask.html", context)
 
 
+ASKED = {
+    Reach.EVERYONE: (_("Send to everyone?"), _("Yes, send to everyone")),
+    Reach.GROUP: (_("Send to a whole group of applications?"), _("Yes, send to the whole group")),
+    Reach.ACCOUNT: (_("Send beyond the application?"), _("Yes, send account-wide")),
+    Reach.EXPRESSION: (_("Send without any condition?"), _("Yes, send to all of them")),
+}
 REFUSED = {
     Verdict.STALE: _("This confirmation is older than an hour, or is not yours. Look at the numbers again."),
     Verdict.CHANGED: _("The message was changed after you looked at it. Look at it again before you send it."),

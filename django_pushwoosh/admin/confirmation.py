@@ -1,4 +1,7 @@
-"""A person's word that a push may go to everyone: signed, for what they saw, and for an hour."""
+"""A person's word that a push may go to everyone: signed, for what they saw, and for an hour.
+
+Everyone is whoever is reached without a condition: all of an application, of a group or of the account.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,20 @@ from typing import Any
 from django.core import signing
 
 from django_pushwoosh.models import Device, ScheduledMessage
-from django_pushwoosh.protocol.audience import Everyone
+from django_pushwoosh.models.devices import DeviceQuerySet
+from django_pushwoosh.protocol.audience import ApplicationGroup, Everyone, FilterExpression
+from django_pushwoosh.protocol.errors import Invalid
+from django_pushwoosh.protocol.filters import (
+    ApplicationSet,
+    AppTagSet,
+    Difference,
+    Expression,
+    Intersection,
+    TagSet,
+    Union,
+    walk,
+)
+from django_pushwoosh.protocol.platforms import PLATFORMS, WINDOWS
 
 SALT = "django_pushwoosh.confirmation"
 MAX_AGE_SECONDS = 3600
@@ -25,8 +41,51 @@ class Verdict(Enum):
     DRIFTED = "drifted"
 
 
+class Reach(Enum):
+    """Whom a message reaches by construction, where no tag says whom."""
+
+    EVERYONE = "everyone"
+    GROUP = "group"
+    ACCOUNT = "account"
+    EXPRESSION = "expression"
+
+
+def reach_of(message: ScheduledMessage) -> Reach | None:
+    """`None` for an audience that is limited by something, and for none at all."""
+    try:
+        to = message.to
+    except Invalid:
+        return None
+    match to:
+        case Everyone():
+            return Reach.EVERYONE
+        case ApplicationGroup():
+            return Reach.GROUP
+        case FilterExpression(account_wide=True):
+            return Reach.ACCOUNT
+        case FilterExpression(expression=expression) if not _is_limited(expression):
+            return Reach.EXPRESSION
+    return None
+
+
 def is_needed(message: ScheduledMessage) -> bool:
-    return bool(message.audience.get("kind") == Everyone.kind)
+    return reach_of(message) is not None
+
+
+def _is_limited(expression: Expression) -> bool:
+    """Whether a condition on a tag has a say in every part of an expression."""
+    limited: list[bool] = []
+    for node in walk(expression):
+        match node:
+            case Union():
+                right, left = limited.pop(), limited.pop()
+                limited.append(left and right)
+            case Intersection() | Difference():
+                right, left = limited.pop(), limited.pop()
+                limited.append(left or right)
+            case _:
+                limited.append(isinstance(node, TagSet | AppTagSet))
+    return limited[0]
 
 
 def digest_of(message: ScheduledMessage) -> str:
@@ -42,15 +101,48 @@ def digest_of(message: ScheduledMessage) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
+def is_countable(message: ScheduledMessage) -> bool:
+    """Whether the mirror could know the number: it holds no groups, and devices of configured applications only."""
+    return _platforms_of(message) is not None
+
+
 def known_devices(message: ScheduledMessage) -> int | None:
-    """How many subscribed devices the mirror knows that a push to everyone would reach; `None` where it was never
-    filled for this application."""
+    """How many subscribed devices the mirror knows that it would reach; `None` where it was never filled for this
+    application, or cannot tell."""
+    reached = _reached(message)
+    return reached.count() if reached is not None else None
+
+
+def blank_devices(message: ScheduledMessage) -> int:
+    """How many of the known devices will show nothing: Windows shows `wns_content` alone."""
+    reached = _reached(message)
+    if reached is None or message.parameters.keys() & {"wns_content", "preset"}:
+        return 0
+    return reached.filter(platform=WINDOWS.number).count()
+
+
+def _reached(message: ScheduledMessage) -> DeviceQuerySet | None:
+    platforms = _platforms_of(message)
     devices = Device.objects.using(message._state.db).of(message.application)
-    if not devices.exists():
+    if platforms is None or not devices.exists():
         return None
-    platforms = message.parameters.get("platforms")
     reached = devices.subscribed()
-    return (reached.filter(platform__in=platforms) if platforms else reached).count()
+    return reached.filter(platform__in=platforms) if platforms else reached
+
+
+def _platforms_of(message: ScheduledMessage) -> list[int] | None:
+    """The platforms on which it reaches everyone of its application, empty for all; `None` where it reaches others."""
+    try:
+        to = message.to
+    except Invalid:
+        return None
+    match to:
+        case Everyone():
+            return list(message.parameters.get("platforms") or [])
+        case FilterExpression(expression=ApplicationSet(code=code, platforms=names)) if code == message.application:
+            numbers = {platform.filter_name: platform.number for platform in PLATFORMS}
+            return [numbers[name] for name in names] if numbers.keys() >= set(names) else None
+    return None
 
 
 def sign(message: ScheduledMessage, count: int | None, user_pk: Any) -> str:

@@ -16,15 +16,20 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh.admin.forms import application_choices
-from django_pushwoosh.admin.records import ApplicationFilter, OfApplication, RecordAdmin, masked
+from django_pushwoosh.admin.masking import PHONES, discreet, masked_json, sees_numbers
+from django_pushwoosh.admin.records import ApplicationFilter, OfApplication, RecordAdmin, minute
 from django_pushwoosh.models import (
     Device,
     TagDefinition,
     UserLink,
 )
+from django_pushwoosh.models.devices import masked
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import Invalid
 from django_pushwoosh.protocol.tags import clean_tags
+
+MOST_TAGS = 4
+"""Tags that the list shows of a device."""
 
 
 class SubscribedFilter(admin.SimpleListFilter):
@@ -82,11 +87,11 @@ class DeviceAdmin(RecordAdmin):
 
     form = DeviceForm
     list_display = [
-        "hwid_shown", "platform", "application", "is_subscribed_shown", "tags_shown", "language", "updated_at",
+        "hwid_shown", "platform", "application", "is_subscribed_shown", "tags_shown", "updated_shown",
     ]  # fmt: skip
     list_filter = [ApplicationFilter, "platform", SubscribedFilter]
     search_fields = ["hwid"]
-    search_help_text = _("Searches in the hardware id.")
+    search_help_text = _("Searches in the hardware id; in phone numbers only for who may change devices.")
     fieldsets = [
         (None, {"fields": ["application", "hwid", "platform", "push_token", "badge", "tags"]}),
         (
@@ -107,16 +112,22 @@ class DeviceAdmin(RecordAdmin):
         return [*self.readonly_fields, "application", "hwid", "platform"] if obj else self.readonly_fields
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        if self.has_change_permission(request):
-            return self.list_display
-        return ["hwid_masked", *self.list_display[1:]]
+        return discreet(request, super().get_list_display(request), {"hwid_shown": "hwid_masked"})
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Device], search_term: str
+    ) -> tuple[QuerySet[Device], bool]:
+        if search_term and not sees_numbers(request):
+            queryset = queryset.exclude(platform__in=PHONES)
+        return super().get_search_results(request, queryset, search_term)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         device: Device | None = kwargs.get("obj")
-        if device is not None and device.is_phone_number and not self.has_change_permission(request, device):
+        if device is not None and device.is_phone_number and not sees_numbers(request):
             # Nothing is saved on this path: who may not change a device is only shown it.
             device.hwid = masked(device.hwid)
             device.push_token = masked(device.push_token)
+            device.tags, device.extra = masked_json(device.tags), masked_json(device.extra)
             context["subtitle"] = str(device)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -124,7 +135,7 @@ class DeviceAdmin(RecordAdmin):
     def hwid_shown(self, device: Device) -> str:
         return device.hwid
 
-    @admin.display(description=_("hardware id"), ordering="hwid")
+    @admin.display(description=_("hardware id"))
     def hwid_masked(self, device: Device) -> str:
         return masked(device.hwid) if device.is_phone_number else device.hwid
 
@@ -132,9 +143,13 @@ class DeviceAdmin(RecordAdmin):
     def is_subscribed_shown(self, device: Device) -> bool:
         return device.is_subscribed
 
+    @admin.display(description=_("changed at"), ordering="updated_at")
+    def updated_shown(self, device: Device) -> str:
+        return minute(device.updated_at)
+
     @admin.display(description=_("tags"))
     def tags_shown(self, device: Device) -> str:
-        words = [f"{name}: {tag_words(value)}" for name, value in sorted(device.tags.items())[:6]]
+        words = [f"{name}: {tag_words(value)}" for name, value in sorted(device.tags.items())[:MOST_TAGS]]
         more = len(device.tags) - len(words)
         return " · ".join(words) + (f" · +{more}" if more > 0 else "") or "—"
 
@@ -183,32 +198,22 @@ class UserLinkAdmin(RecordAdmin):
     """Whom devices speak for. A new link ends the one before it."""
 
     form = UserLinkForm
-    list_display = ["user_id", "device_shown", "django_user", "since", "until"]
+    list_display = ["user_id", "device_shown", "django_user", "since_shown", "until_shown"]
     list_filter = [("is_open", admin.BooleanFieldListFilter)]
     list_select_related = ["device", "django_user"]
     search_fields = ["user_id", "device__hwid"]
+    search_help_text = _("Searches in user ids, and for who may change devices in hardware ids.")
     autocomplete_fields = ["device"]
     raw_id_fields = ["django_user"]
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        if request.user.has_perm("django_pushwoosh.change_device"):
-            return self.list_display
-        return [name if name != "device_shown" else "device_masked" for name in self.list_display]
+        return discreet(request, super().get_list_display(request), {"device_shown": "device_masked"})
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return self.search_fields if sees_numbers(request) else ["user_id"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: UserLink | None = None) -> Any:
         return ["device"] if obj else []
-
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        link: UserLink | None = kwargs.get("obj")
-        if (
-            link is not None
-            and link.device.is_phone_number
-            and not request.user.has_perm("django_pushwoosh.change_device")
-        ):
-            # The link is saved from what was posted, before this; here it is only shown.
-            link.device.hwid = masked(link.device.hwid)
-            context["subtitle"] = str(link)
-        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: UserLink, form: Any, change: bool) -> None:
         if not change and obj.until is None:
@@ -219,13 +224,21 @@ class UserLinkAdmin(RecordAdmin):
         else:
             super().save_model(request, obj, form, change)
 
+    @admin.display(description=_("since"), ordering="since")
+    def since_shown(self, link: UserLink) -> str:
+        return minute(link.since)
+
+    @admin.display(description=_("until"), ordering="until")
+    def until_shown(self, link: UserLink) -> str:
+        return minute(link.until) if link.until else "—"
+
     @admin.display(description=_("device"))
     def device_shown(self, link: UserLink) -> str:
-        return str(link.device)
+        return f"{link.device.platform_label} {link.device.hwid}"
 
     @admin.display(description=_("device"))
     def device_masked(self, link: UserLink) -> str:
-        return masked(str(link.device)) if link.device.is_phone_number else str(link.device)
+        return str(link.device)
 
 
 @admin.register(TagDefinition)

@@ -12,7 +12,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh.admin.widgets import (
@@ -26,8 +26,9 @@ from django_pushwoosh.admin.widgets import (
     with_newlines,
 )
 from django_pushwoosh.protocol import fields as kinds
-from django_pushwoosh.protocol.errors import Invalid, Problem
+from django_pushwoosh.protocol.errors import Invalid, InvalidMessage, Problem
 from django_pushwoosh.protocol.fields import Kind
+from django_pushwoosh.protocol.filters import WITHOUT_OPERAND
 from django_pushwoosh.protocol.parameters import Parameter
 from django_pushwoosh.protocol.tags import TagType
 
@@ -36,6 +37,10 @@ PLAIN_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 DECIMAL = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 CODE_WORD = re.compile(r"`([^`]+)`")
 ITEM = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"\s*|([^,]*))(?:,|$)', re.DOTALL)
+SEVERAL = re.compile(r"[,\s]")
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+MOST_LINES = 5
+"""Lines that a problem names; of more it says that there are some."""
 
 
 def help_of(parameter: Parameter) -> SafeString:
@@ -318,7 +323,11 @@ class ExtraField(forms.CharField):
 
 
 class IdsField(forms.Field):
-    """Ids, one per line; `clean` gives a list without blank lines."""
+    """Ids, one per line; `clean` gives a list without blank lines.
+
+    A line that holds a comma or a blank is most likely several ids, which together would be one that nobody has: it is
+    refused, unless it is in double quotes.
+    """
 
     widget = forms.Textarea
 
@@ -327,11 +336,36 @@ class IdsField(forms.Field):
         super().__init__(required=False, widget=widget, **more)
 
     def prepare_value(self, value: Any) -> Any:
-        return "\n".join(value) if isinstance(value, (list, tuple)) else value
+        return "\n".join(map(_id_text, value)) if isinstance(value, (list, tuple)) else value
 
     def clean(self, value: Any) -> list[str]:
-        lines = with_newlines(value or "").split("\n")
-        return [line.strip() for line in lines if line.strip()]
+        ids, several = [], []
+        for number, line in enumerate(with_newlines(value or "").split("\n"), start=1):
+            text = line.strip()
+            is_quoted = QUOTED.fullmatch(text) is not None
+            if is_quoted:
+                text = _unquoted(text)[0]
+            if not is_quoted and SEVERAL.search(text):
+                several.append(number)
+            elif text or is_quoted:
+                ids.append(text)
+        if several:
+            shown = ", ".join(map(str, several[:MOST_LINES])) + (" …" if several[MOST_LINES:] else "")
+            raise ValidationError(
+                ngettext(
+                    "Line %(lines)s holds a comma or a blank: write one id per line, and put an id that has one in "
+                    "double quotes.",
+                    "Lines %(lines)s hold a comma or a blank: write one id per line, and put an id that has one in "
+                    "double quotes.",
+                    len(several),
+                )
+                % {"lines": shown}
+            )
+        return ids
+
+
+def _id_text(text: str) -> str:
+    return _quoted(text) if not text or SEVERAL.search(text) or QUOTED.fullmatch(text) else text
 
 
 class ConditionsField(forms.Field):
@@ -342,7 +376,10 @@ class ConditionsField(forms.Field):
 
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, (list, tuple)) and not any(isinstance(row, ConditionRow) for row in value):
-            return [ConditionRow(str(tag), str(operator), _operand_text(operand)) for tag, operator, operand in value]
+            return [
+                ConditionRow(str(tag), str(operator), "" if operator in WITHOUT_OPERAND else _operand_text(operand))
+                for tag, operator, operand in value
+            ]
         return value
 
     def clean(self, value: Any) -> list[ConditionRow]:
@@ -353,10 +390,13 @@ def typed(rows: Iterable[ConditionRow], type_of: Callable[[str], int | None]) ->
     """Conditions as `[tag, operator, operand]`, each value of its tag's type as far as that is known.
 
     Where a tag has no definition, digits alone are a whole number, true and false are truth values, and everything
-    else is text; quotes make text of anything.
+    else is text; quotes make text of anything. Raises `InvalidMessage` for a value that was left out: "is not" nothing
+    would be nearly everyone.
     """
     conditions = []
-    for row in rows:
+    for number, row in enumerate(rows):
+        if not row.value and row.operator not in WITHOUT_OPERAND:
+            raise InvalidMessage(Problem(f"conditions[{number}]", gettext('Give a value; write "" for an empty one.')))
         tag_type = type_of(row.tag)
         operand: Any
         if row.operator in ("IN", "NOTIN", "BETWEEN"):
@@ -388,6 +428,11 @@ def _unquoted(text: str) -> tuple[str, bool]:
     return text, False
 
 
+def _quoted(text: str) -> str:
+    escaped = re.sub(r'(["\\])', r"\\\1", text)
+    return f'"{escaped}"'
+
+
 def _items(text: str) -> list[tuple[str, bool]]:
     """The values of a list separated by commas; quotes keep a comma inside a value."""
     items: list[tuple[str, bool]] = []
@@ -413,12 +458,11 @@ def _operand_text(operand: Any) -> str:
     if isinstance(operand, (list, tuple)):
         return ", ".join(_operand_text(each) for each in operand)
     if isinstance(operand, str):
-        is_plain = operand == operand.strip() and not re.search(r'[",\\]', operand)
+        is_plain = operand and operand == operand.strip() and not re.search(r'[",\\]', operand)
         is_mistaken = PLAIN_WHOLE.fullmatch(operand) or operand.lower() in ("true", "false")
         if is_plain and not is_mistaken:
             return operand
-        escaped = re.sub(r'(["\\])', r"\\\1", operand)
-        return f'"{escaped}"'
+        return _quoted(operand)
     return json.dumps(operand)
 
 

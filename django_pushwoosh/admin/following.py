@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
+from django_pushwoosh.admin.masking import masked
 from django_pushwoosh.conf import settings
 from django_pushwoosh.models import Attempt, Dispatch, OutboxEntry, Pause, ScheduledMessage
 from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE
@@ -29,6 +30,7 @@ CANCELLABLE_FOR = timedelta(days=1)
 """After its time a message may still be on its way for a while, rarely for longer."""
 
 DISPATCH = Dispatch.Status
+IS_BEING_CANCELLED = Q(status=DISPATCH.QUEUED, is_unwanted=True)
 ENTRY = OutboxEntry.Status
 
 
@@ -38,6 +40,8 @@ class DispatchLine:
 
     dispatch: Dispatch
     words: str
+    told: str
+    tone: str
     sent: str
     answer: str
     entries: list[OutboxEntry]
@@ -54,6 +58,7 @@ class Report:
 
     message: ScheduledMessage
     words: str
+    tone: str
     content: list[tuple[str, str]]
     audience: str
     when: str
@@ -76,26 +81,29 @@ def shown_call(method: str, application: str, arguments: dict[str, Any]) -> str:
     return Call(METHODS[method], application, arguments).shown()
 
 
-def report_on(message: ScheduledMessage, page: Any = 1) -> Report:
-    """All that is known of a message, in a constant number of queries."""
+def report_on(message: ScheduledMessage, page: Any = 1, *, is_masked: bool = True) -> Report:
+    """All that is known of a message, in a constant number of queries; phone numbers by their ends only, or whole."""
+    show = masked if is_masked else str
     using = message._state.db
     attempts = Prefetch("attempts", Attempt.objects.using(using).order_by("number"))
     entries = OutboxEntry.objects.using(using).defer("arguments", "raw").order_by("pk").prefetch_related(attempts)
     dispatches = message.dispatches.using(using).order_by("number").prefetch_related(Prefetch("entries", entries))
     found = Paginator(dispatches, DISPATCHES_PER_PAGE).get_page(page)
     unsettled = OutboxEntry.objects.using(using).filter(dispatch__message=message).unsettled()
+    is_for_nobody = message.status == ScheduledMessage.Status.SENT and _reaches_nobody(message)
     return Report(
         message=message,
-        words=_words_of_message(message),
+        words=_words_for_nobody(message) if is_for_nobody else _words_of_message(message),
+        tone="doubtful" if is_for_nobody else "",
         content=content_words(message),
-        audience=audience_words(message),
+        audience=show(audience_words(message)),
         when=when_words(message),
-        lines=[_line(each, message) for each in found.object_list],
+        lines=[_line(each, message, show) for each in found.object_list],
         page=found,
         notices=list(_notices(message)),
         is_moving=unsettled.exists(),
         is_cancellable=is_cancellable(message),
-        draft=as_text(message.parameters) if message.status == ScheduledMessage.Status.DRAFT else "",
+        draft=show(as_text(message.parameters)) if message.status == ScheduledMessage.Status.DRAFT else "",
     )
 
 
@@ -137,8 +145,8 @@ def is_cancellable(message: ScheduledMessage) -> bool:
     """Whether cancelling can still stop something: what is queued here, or what Pushwoosh holds."""
     if message.status == ScheduledMessage.Status.DRAFT:
         return False
-    dispatches = list(message.dispatches.only("status", "message_code", "message_id"))
-    if any(each.status == DISPATCH.QUEUED for each in dispatches):
+    dispatches = list(message.dispatches.only("status", "is_unwanted", "message_code", "message_id"))
+    if any(each.status == DISPATCH.QUEUED and not each.is_unwanted for each in dispatches):
         return True
     if OutboxEntry.objects.filter(dispatch__message=message, method__in=CANCELLING).unsettled().exists():
         return False
@@ -170,13 +178,14 @@ def _notices(message: ScheduledMessage) -> Sequence[str]:
 
 
 def _words_of_message(message: ScheduledMessage) -> str:
-    is_later = message.send_at is not None and message.send_at > timezone.now()
     match message.status:
         case ScheduledMessage.Status.DRAFT:
             return gettext("Nothing was sent yet.")
+        case ScheduledMessage.Status.SCHEDULED if message.dispatches.filter(IS_BEING_CANCELLED).exists():
+            return gettext("It is being cancelled.")
         case ScheduledMessage.Status.SCHEDULED:
             return gettext("It waits to be handed to Pushwoosh.")
-        case ScheduledMessage.Status.SENT if is_later:
+        case ScheduledMessage.Status.SENT if message.is_ahead:
             return gettext("Pushwoosh accepted it and keeps it until its time.")
         case ScheduledMessage.Status.SENT:
             return gettext("Pushwoosh accepted it.")
@@ -193,39 +202,66 @@ def _words_of_message(message: ScheduledMessage) -> str:
     return ""
 
 
-def _line(dispatch: Dispatch, message: ScheduledMessage) -> DispatchLine:
+def unknown_devices(dispatch: Dispatch) -> set[str]:
+    """The recipients that Pushwoosh's answer says it does not know."""
+    response = dispatch.answer.get("response") if isinstance(dispatch.answer, dict) else None
+    unknown = response.get("UnknownDevices") if isinstance(response, dict) else None
+    lists = unknown.values() if isinstance(unknown, dict) else ()
+    return {str(device) for each in lists if isinstance(each, list) for device in each}
+
+
+def reaches_nobody(dispatch: Dispatch) -> bool:
+    """Whether Pushwoosh took a list of devices and knows none of them."""
+    notifications = dispatch.arguments.get("notifications") or [{}]
+    devices = notifications[0].get("devices") or ()
+    return bool(devices) and unknown_devices(dispatch).issuperset(devices)
+
+
+def _reaches_nobody(message: ScheduledMessage) -> bool:
+    sent = message.dispatches.filter(status=DISPATCH.SENT)
+    # Lists may be long: they are looked at only where each part was told something.
+    if not sent.exists() or sent.filter(told="").exists():
+        return False
+    return all(map(reaches_nobody, sent.iterator(chunk_size=10)))
+
+
+def _words_for_nobody(message: ScheduledMessage) -> str:
+    if message.is_ahead:
+        return gettext("Pushwoosh accepted it and keeps it until its time; so far it knows none of its devices.")
+    return gettext("Pushwoosh accepted it, and knows none of its devices: nobody gets it.")
+
+
+def _line(dispatch: Dispatch, message: ScheduledMessage, show: Callable[[str], str]) -> DispatchLine:
     entries = list(dispatch.entries.all())
+    for attempt in (each for entry in entries for each in entry.attempts.all()):
+        attempt.told = show(attempt.told)
     sending = [entry for entry in entries if entry.method in SENDING]
     retryable = next((entry for entry in sending if entry.status in (ENTRY.FAILED, ENTRY.UNCERTAIN)), None)
+    is_sent = dispatch.status == DISPATCH.SENT
     return DispatchLine(
         dispatch=dispatch,
-        words=_words_of(dispatch, sending),
-        sent=shown_call(dispatch.method, message.application, dispatch.arguments),
-        answer=as_text(dispatch.answer) if dispatch.answer is not None else "",
+        words=show(_words_of(dispatch, sending)),
+        told=show(dispatch.told) if is_sent else "",
+        tone="doubtful" if is_sent and reaches_nobody(dispatch) else "",
+        sent=show(shown_call(dispatch.method, message.application, dispatch.arguments)),
+        answer=show(as_text(dispatch.answer)) if dispatch.answer is not None else "",
         entries=entries,
         retryable=retryable,
     )
 
 
 def _words_of(dispatch: Dispatch, entries: list[OutboxEntry]) -> str:
-    told = dispatch.told
     match dispatch.status:
-        case DISPATCH.QUEUED:
-            entry = next((each for each in entries if each.status in OutboxEntry.UNSETTLED), None)
-            if entry is not None and entry.attempts_made:
-                return gettext("Attempt %(number)d did not get through: %(told)s. The next is due at %(time)s.") % {
-                    "number": entry.attempts_made,
-                    "told": entry.told or gettext("no answer"),
-                    "time": date_format(timezone.localtime(entry.due_at), "H:i:s"),
-                }
-            return gettext("Waits to be sent.")
-        case DISPATCH.SENT if dispatch.message_code == CODE_NOT_AVAILABLE:
-            words = gettext(
-                "Pushwoosh accepted it, and gave no message code (CODE_NOT_AVAILABLE): it was sent, and can be neither "
-                "followed nor cancelled."
+        case DISPATCH.QUEUED if dispatch.is_unwanted:
+            return gettext(
+                "Is being cancelled: it was on its way when it was cancelled, and is stopped as soon as Pushwoosh has "
+                "given it a code."
             )
+        case DISPATCH.QUEUED:
+            return _words_of_waiting(entries)
         case DISPATCH.SENT:
-            words = gettext("Pushwoosh accepted it as %(code)s.") % {"code": dispatch.message_code}
+            # What it was told has a place of its own.
+            return _words_of_sent(dispatch)
         case DISPATCH.LIMITED:
             words = gettext("Pushwoosh sent it to one random device only.")
         case DISPATCH.FAILED:
@@ -234,4 +270,30 @@ def _words_of(dispatch: Dispatch, entries: list[OutboxEntry]) -> str:
             words = gettext("No answer came; it may have arrived, or not.")
         case _:
             words = gettext("It was cancelled.")
-    return f"{words} {told}".strip()
+    return f"{words} {dispatch.told}".strip()
+
+
+def _words_of_waiting(entries: list[OutboxEntry]) -> str:
+    entry = next((each for each in entries if each.status in OutboxEntry.UNSETTLED), None)
+    if entry is None or not entry.attempts_made:
+        return gettext("Waits to be sent.")
+    return gettext("Attempt %(number)d did not get through: %(told)s. The next is due at %(time)s.") % {
+        "number": entry.attempts_made,
+        "told": entry.told or gettext("no answer"),
+        "time": date_format(timezone.localtime(entry.due_at), "H:i:s"),
+    }
+
+
+def _words_of_sent(dispatch: Dispatch) -> str:
+    if reaches_nobody(dispatch):
+        words = gettext("Pushwoosh accepted it, and knows none of its devices.")
+    elif dispatch.message_code == CODE_NOT_AVAILABLE:
+        words = gettext(
+            "Pushwoosh accepted it, and gave no message code (CODE_NOT_AVAILABLE): it can be neither followed nor "
+            "cancelled."
+        )
+    else:
+        words = gettext("Pushwoosh accepted it as %(code)s.") % {"code": dispatch.message_code}
+    if dispatch.is_unwanted and not dispatch.is_known_upstream:
+        words = f"{words} {gettext('It was cancelled too late: without a code it cannot be stopped.')}"
+    return words

@@ -194,7 +194,7 @@ class ComposerForm(forms.Form):
         help_text=_(
             "For “is one of” and “is between” separate values with commas. A value takes its tag's type where the tag "
             "is defined here; otherwise digits alone are a number, true and false are truth values, and everything "
-            "else is text. Put a value in double quotes to make it text."
+            'else is text. Put a value in double quotes to make it text; "" is an empty one.'
         ),
     )
     devices = IdsField(label=_("Devices"), help_text=_("Hardware ids or push tokens, one per line."))
@@ -204,13 +204,16 @@ class ComposerForm(forms.Form):
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField pushwoosh-code", "spellcheck": "false"}),
         help_text=_(
-            'For example T("Age", BETWEEN, [17, 20]) * T("City", EQ, "Oslo"). It reaches devices of this application.'
+            'For example T("Age", BETWEEN, [17, 20]) * T("City", EQ, "Oslo"). It reaches devices of this application. '
+            "Where no tag limits it, you are asked to confirm before it is sent."
         ),
     )
     account_wide = forms.BooleanField(
         label=_("Reach every application of the account"),
         required=False,
-        help_text=_("The expression is sent as it stands, and is not held to this application."),
+        help_text=_(
+            "The expression is sent as it stands, and is not held to this application; you are asked to confirm before."
+        ),
     )
     filter = forms.CharField(
         label=_("Saved filter"),
@@ -226,7 +229,7 @@ class ComposerForm(forms.Form):
     applications_group = forms.CharField(
         label=_("Application group"),
         required=False,
-        help_text=_("The group's code, XXXXX-XXXXX."),
+        help_text=_("The group's code, XXXXX-XXXXX. You are asked to confirm before it is sent."),
         widget=forms.TextInput(attrs={"placeholder": "XXXXX-XXXXX"}),
     )
 

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django_pushwoosh import push
 from django_pushwoosh.admin.composer import state_badge
 from django_pushwoosh.admin.forms import application_choices
+from django_pushwoosh.admin.masking import discreet, masked
 from django_pushwoosh.admin.records import ApplicationFilter, RecordAdmin
 from django_pushwoosh.models import (
     BulkJob,
@@ -38,6 +39,16 @@ class ChunkInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
     can_delete = False
     verbose_name_plural = _("chunks")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return discreet(request, self.fields, {"told": "told_masked"})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.get_fields(request, obj)
+
+    @admin.display(description=_("in words"))
+    def told_masked(self, chunk: BulkJobChunk) -> str:
+        return masked(chunk.told)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BulkJobChunk]:
         trouble = Q(status__in=[BulkJobChunk.Status.FAILED, BulkJobChunk.Status.UNCERTAIN])
@@ -112,9 +123,9 @@ class BulkJobAdmin(RecordAdmin):
 
     def _verb_view(self, verb: str) -> Any:
         def view(request: HttpRequest, pk: int) -> HttpResponse:
-            job = get_object_or_404(BulkJob, pk=pk)
-            if not self.has_change_permission(request, job):
+            if not self.has_change_permission(request):
                 raise PermissionDenied
+            job = get_object_or_404(BulkJob, pk=pk)
             allowed = ["GET", "POST"] if verb == "abort" else ["POST"]
             if request.method not in allowed:
                 return HttpResponseNotAllowed(allowed)

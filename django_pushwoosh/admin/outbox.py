@@ -19,7 +19,8 @@ from django.utils.translation import gettext_lazy as _
 from django_pushwoosh import push
 from django_pushwoosh.admin.composer import state_badge
 from django_pushwoosh.admin.following import CANCELLING, as_text, shown_call
-from django_pushwoosh.admin.records import ApplicationFilter, OfApplication, RecordAdmin, masked, without_tokens
+from django_pushwoosh.admin.masking import PHONE_KEY, discreet, masked, sees_numbers
+from django_pushwoosh.admin.records import ApplicationFilter, OfApplication, RecordAdmin, minute, without_tokens
 from django_pushwoosh.models import (
     Attempt,
     OutboxEntry,
@@ -28,6 +29,12 @@ from django_pushwoosh.models import (
 from django_pushwoosh.protocol.calls import METHODS
 
 ENTRY = OutboxEntry.Status
+TWINS = {
+    "key_shown": "key_masked",
+    "body_shown": "body_masked",
+    "told_shown": "told_short_masked",
+    "told": "told_masked",
+}
 
 
 class MethodFilter(admin.SimpleListFilter):
@@ -48,6 +55,16 @@ class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
     can_delete = False
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return discreet(request, self.fields, {"told": "told_masked"})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.get_fields(request, obj)
+
+    @admin.display(description=_("in words"))
+    def told_masked(self, attempt: Attempt) -> str:
+        return masked(attempt.told)
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
@@ -63,7 +80,7 @@ class OutboxEntryAdmin(RecordAdmin):
     """What is to be said to Pushwoosh, to read. Trying again and cancelling take the permission to change entries."""
 
     list_display = [
-        "__str__", "state_shown", "application", "key_shown", "attempts_made", "created_at", "due_at", "told_shown",
+        "__str__", "state_shown", "key_shown", "attempts_made", "due_shown", "told_shown",
     ]  # fmt: skip
     list_filter = ["status", ApplicationFilter, MethodFilter]
     search_fields = ["key"]
@@ -72,7 +89,7 @@ class OutboxEntryAdmin(RecordAdmin):
     inlines = [AttemptInline]
     fields = [
         "method", "state_shown", "told", "application", "api_root", "key_shown", "body_shown", "created_at", "due_at",
-        "tried_since", "doubtful_since", "settled_at", "attempts_made", "lease_expires_at",
+        "begun_at", "tried_since", "doubtful_since", "settled_at", "attempts_made", "lease_expires_at",
         "message_shown", "job_shown",
     ]  # fmt: skip
     readonly_fields = cast(list[str], fields)
@@ -96,7 +113,7 @@ class OutboxEntryAdmin(RecordAdmin):
         return entries.defer("arguments", "raw", *heavy) if is_list else entries.defer(*heavy)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        return self._masked(request, self.list_display)
+        return self._masked(request, super().get_list_display(request))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self._masked(request, self.fields)
@@ -105,10 +122,14 @@ class OutboxEntryAdmin(RecordAdmin):
         return self._masked(request, self.fields)
 
     def _masked(self, request: HttpRequest, names: Any) -> list[str]:
-        if request.user.has_perm("django_pushwoosh.change_device"):
-            return list(names)
-        twins = {"key_shown": "key_masked", "body_shown": "body_masked"}
-        return [twins.get(name, name) for name in names]
+        return discreet(request, names, TWINS)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[OutboxEntry], search_term: str
+    ) -> tuple[QuerySet[OutboxEntry], bool]:
+        if search_term and not sees_numbers(request):
+            queryset = queryset.exclude(key__regex=PHONE_KEY)
+        return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description=_("state"), ordering="status")
     def state_shown(self, entry: OutboxEntry) -> SafeString:
@@ -118,13 +139,25 @@ class OutboxEntryAdmin(RecordAdmin):
     def key_shown(self, entry: OutboxEntry) -> str:
         return entry.key
 
-    @admin.display(description=_("key"), ordering="key")
+    @admin.display(description=_("key"))
     def key_masked(self, entry: OutboxEntry) -> str:
         return masked(entry.key)
 
+    @admin.display(description=_("due at"), ordering="due_at")
+    def due_shown(self, entry: OutboxEntry) -> str:
+        return minute(entry.due_at)
+
     @admin.display(description=_("in words"))
     def told_shown(self, entry: OutboxEntry) -> str:
-        return entry.told if len(entry.told) <= 120 else f"{entry.told[:119]}…"
+        return shortened(entry.told)
+
+    @admin.display(description=_("in words"))
+    def told_short_masked(self, entry: OutboxEntry) -> str:
+        return shortened(masked(entry.told))
+
+    @admin.display(description=_("in words"))
+    def told_masked(self, entry: OutboxEntry) -> str:
+        return masked(entry.told)
 
     @admin.display(description=_("body"))
     def body_shown(self, entry: OutboxEntry) -> SafeString:
@@ -204,6 +237,10 @@ class OutboxEntryAdmin(RecordAdmin):
         if left:
             told = ngettext("%(number)d entry was left as it is.", "%(number)d entries were left as they are.", left)
             messages.warning(request, f"{told % {'number': left}} {why}")
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:119]}…"
 
 
 def body_of(entry: OutboxEntry) -> str:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.forms import Media
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from django_pushwoosh.admin.composer import CSS
 from django_pushwoosh.admin.forms import application_choices
+from django_pushwoosh.admin.masking import sees_numbers
 from django_pushwoosh.conf import settings
 
-PHONE_NUMBER = re.compile(r"\+[0-9]{6,15}")
+CSS: dict[str, Sequence[str]] = {"all": ["django_pushwoosh/admin.css"]}
 AUTH = re.compile(r'("auth"\s*:\s*")[^"]*(")')
 
 
-def masked(text: str) -> str:
-    """Phone numbers in a text, told apart by their ends only: +1•••4567."""
-    return PHONE_NUMBER.sub(lambda found: f"{found[0][:2]}•••{found[0][-4:]}", text)
+def minute(time: datetime) -> str:
+    """A time as narrow as a list needs it."""
+    return f"{timezone.localtime(time):%Y-%m-%d %H:%M}"
 
 
 def without_tokens(text: str) -> str:
@@ -68,3 +72,32 @@ class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @property
     def media(self) -> Media:
         return super().media + Media(css=CSS)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Where there is one application only, its code in every row is left out: lists are narrow."""
+        is_only = len(application_choices()) == 1
+        return [name for name in super().get_list_display(request) if not (is_only and name == "application")]
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Whether the address may filter the list by this.
+
+        Who may not see phone numbers filters by the filters offered: any other look-up (`hwid__startswith`) would tell
+        a number digit by digit.
+        """
+        if request is not None and sees_numbers(request):
+            return bool(super().lookup_allowed(lookup, value, request))
+        offered = self.get_list_filter(request) if request is not None else ()
+        return lookup.partition("__")[0] in {_filtered(each) for each in offered}
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            # Before anybody looks: whether the object exists is an answer too.
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
+
+
+def _filtered(offered: Any) -> str:
+    """What a list's filter filters by."""
+    if isinstance(offered, str):
+        return offered
+    return str(offered[0] if isinstance(offered, (tuple, list)) else offered.parameter_name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
 from django_pushwoosh.client import Client, RequestsTransport, Transport
@@ -15,6 +18,11 @@ from django_pushwoosh.delivery.governor import Governor, Grant
 from django_pushwoosh.protocol.calls import Call, Rate
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import CallError, ConnectionFailed, OutcomeUnknown, RateLimited
+
+logger = logging.getLogger("django_pushwoosh")
+
+PAUSE_SECONDS = 10.0
+"""After a 429 that does not say how long to wait."""
 
 _requests = RequestsTransport()
 
@@ -52,17 +60,27 @@ def _asked(call: Call, application: Application, governor: Governor | None) -> A
     grant: Grant = governor.acquire(account, 2 * timeout[0] + timeout[1])
     try:
         answer = client.ask(call)
-    except ConnectionFailed:
-        governor.unused(grant)
-        raise
     except CallError as error:
-        if not isinstance(error, OutcomeUnknown) or error.answer is not None:
-            governor.answered(grant)
-        if isinstance(error, RateLimited):
-            governor.pause(account, error.retry_after or 10.0)
+        with _kept_books():
+            if isinstance(error, ConnectionFailed):
+                governor.unused(grant)
+            elif not isinstance(error, OutcomeUnknown) or error.answer is not None:
+                governor.answered(grant)
+            if isinstance(error, RateLimited):
+                governor.pause(account, error.retry_after or PAUSE_SECONDS)
         raise
-    governor.answered(grant)
+    with _kept_books():
+        governor.answered(grant)
     return answer
+
+
+@contextmanager
+def _kept_books() -> Iterator[None]:
+    """What Pushwoosh answered outweighs the governor's books: a slot that is not given back frees itself in time."""
+    try:
+        yield
+    except DatabaseError:
+        logger.warning("A rate slot could not be given back.", exc_info=True)
 
 
 def relay(call: Call, application: Application, *, authorization: str | None) -> tuple[int, Mapping[str, str], bytes]:

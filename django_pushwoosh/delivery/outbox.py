@@ -18,12 +18,23 @@ from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.signals import entry_queued
 
 LEASE = timedelta(minutes=2)
+MESSAGE = "message:"
+CHUNK = "chunk:"
 Status = OutboxEntry.Status
 
 
 def device_key(application: str, hwid: str) -> str:
     """Calls about one device leave in the order in which they were queued."""
     return f"device:{application}:{hwid}"
+
+
+def message_key(message_id: int) -> str:
+    """Parts of a message leave one after the other, and what replaces them waits until they are stopped."""
+    return f"{MESSAGE}{message_id}"
+
+
+def chunk_key(chunk_id: int) -> str:
+    return f"{CHUNK}{chunk_id}"
 
 
 def user_key(application: str, user_id: str) -> str:
@@ -142,6 +153,15 @@ def settle(entry: OutboxEntry, status: OutboxEntry.Status, *, now: datetime, tol
     return bool(settled)
 
 
+def settle_sent(entry: OutboxEntry, *, now: datetime, told: str = "") -> bool:
+    """Settle an entry as sent, also where the lease was lost over a slow answer; false if that was known already."""
+    if settle(entry, Status.SENT, now=now, told=told):
+        return True
+    doubted = (Status.QUEUED, Status.SENDING, Status.UNCERTAIN, Status.LEFT)
+    entries = OutboxEntry.objects.using(entry._state.db).filter(pk=entry.pk, status__in=doubted)
+    return bool(entries.update(status=Status.SENT, told=told, settled_at=now, lease_owner="", lease_expires_at=None))
+
+
 def release(entry: OutboxEntry, *, due_at: datetime, told: str = "") -> bool:
     """Put a held entry back into the queue; false if the lease was lost."""
     entry.status = Status.QUEUED
@@ -153,6 +173,7 @@ def release(entry: OutboxEntry, *, due_at: datetime, told: str = "") -> bool:
             told=told,
             attempts_made=entry.attempts_made,
             begun_at=None,
+            tried_since=entry.tried_since,
             doubtful_since=entry.doubtful_since,
             lease_owner="",
             lease_expires_at=None,
@@ -164,7 +185,10 @@ def cancel(entries: QuerySet[OutboxEntry], *, now: datetime) -> list[OutboxEntry
     """Take queued entries out; those that are being sent already are not touched. Returns what was cancelled."""
     using = entries.db
     with transaction.atomic(using=using):
-        queued = entries.using(using).filter(status=Status.QUEUED).select_for_update()
+        # The rows alone are locked, whatever else a caller's queryset looks at.
+        queued = (
+            entries.using(using).select_related(None).order_by("pk").filter(status=Status.QUEUED).select_for_update()
+        )
         cancelled = list(queued.only("pk", "dispatch_id", "chunk_id"))
         OutboxEntry.objects.using(using).filter(pk__in=[entry.pk for entry in cancelled]).update(
             status=Status.CANCELLED, settled_at=now
@@ -178,6 +202,9 @@ def retry(entry: OutboxEntry, *, now: datetime) -> bool:
     A cancelled message or chunk is not taken up: another entry may have come in its place.
     """
     ended = [Status.FAILED, Status.LEFT, Status.UNCERTAIN]
+    if entry.dispatch_id is None and entry.chunk_id is None and entry.key.startswith((MESSAGE, CHUNK)):
+        # Its message or job was deleted.
+        return False
     if entry.dispatch_id is None and entry.chunk_id is None:
         ended.append(Status.CANCELLED)
     with transaction.atomic(using=entry._state.db):
@@ -188,7 +215,6 @@ def retry(entry: OutboxEntry, *, now: datetime) -> bool:
             settled_at=None,
             begun_at=None,
             tried_since=None,
-            doubtful_since=None,
             attempts_made=0,
             told="",
         )

@@ -33,7 +33,16 @@ def poll(*, now: datetime, using: str | None = None) -> int:
     longest_ago = sent.order_by(F("asked_at").asc(nulls_first=True), "pk")
     chunks = list(longest_ago.select_related("job").defer("devices", "report")[:BATCH])
     sent.filter(pk__in=[chunk.pk for chunk in chunks]).update(asked_at=now)
-    return sum(_follow(chunk, now) for chunk in chunks)
+    return sum(_follow_or_log(chunk, now) for chunk in chunks)
+
+
+def _follow_or_log(chunk: BulkJobChunk, now: datetime) -> bool:
+    try:
+        return _follow(chunk, now)
+    except Exception:
+        # One report that cannot be read must not keep the others from being asked for.
+        logger.exception("The report of %s could not be dealt with", chunk)
+        return False
 
 
 def _follow(chunk: BulkJobChunk, now: datetime) -> bool:
@@ -44,7 +53,7 @@ def _follow(chunk: BulkJobChunk, now: datetime) -> bool:
     except NotFound as error:
         return _end(chunk, {"status": BulkJobChunk.Status.UNCERTAIN, "told": str(error)}, now)
     except CallError as error:
-        logger.info("%s: %s", chunk, error)
+        logger.info("%s: %s", chunk, storable(str(error)))
         return False
     if not isinstance(status, JobStatus) or not status.is_ended:
         return False

@@ -40,12 +40,45 @@ def succeeded(entry: OutboxEntry, result: Any, answer: Answer, *, now: datetime)
             _with_dispatch(entry, now, answer, status=Dispatch.Status.CANCELLED, told="Cancelled at Pushwoosh.")
 
 
+def lock(entry: OutboxEntry) -> None:
+    """Lock the message's or job's row, before the entry's: whoever stops them takes them in this order.
+
+    By its key alone: a lock through a join takes the parts too, and two parts would wait for each other.
+    """
+    using = entry._state.db
+    if entry.dispatch is not None:
+        messages = ScheduledMessage.objects.using(using).filter(pk=entry.dispatch.message_id)
+        messages.select_for_update().values_list("pk").first()
+    elif entry.chunk is not None:
+        jobs = BulkJob.objects.using(using).filter(pk=entry.chunk.job_id)
+        jobs.select_for_update().values_list("pk").first()
+
+
+def is_unwanted(entry: OutboxEntry) -> bool:
+    """Whether it creates a message that was cancelled or deleted since."""
+    if not entry.key.startswith(outbox.MESSAGE) or entry.method in ENDING:
+        return False
+    return not Dispatch.objects.using(entry._state.db).filter(entries=entry, is_unwanted=False).exists()
+
+
+def is_ahead(call: Call) -> bool:
+    """Whether a message's call is for a time to come."""
+    notes = call.arguments.get("notifications") or [call.arguments]
+    return all(each.get("send_date") != "now" for each in notes)
+
+
+def cancelled(entry: OutboxEntry, *, now: datetime) -> None:
+    """It was taken out before it left."""
+    _with_dispatch(entry, now, None, status=Dispatch.Status.CANCELLED)
+
+
 def ended(entry: OutboxEntry, status: OutboxEntry.Status, error: CallError, *, now: datetime) -> None:
     """A call of the outbox was refused, or nobody knows what became of it."""
     told = storable(str(error))
     if entry.method in ENDING:
         # The message went its way; that it could not be stopped is said, and changes nothing else.
         Dispatch.objects.using(entry._state.db).filter(entries=entry).update(told=told)
+        _stop_successors(entry, f"Not sent, for what it was to replace could not be stopped: {told}", now)
     elif entry.dispatch_id:
         _with_dispatch(entry, now, error.answer, status=Dispatch.Status(status.value), told=told)
     elif entry.chunk_id:
@@ -83,7 +116,15 @@ def _sent(
     code = storable(code)[:CODE_LENGTH]
     told = storable(" ".join(filter(None, (warning, _missing(unknown_devices)))))
     dispatch = _with_dispatch(entry, now, answer, status=status, told=told, message_code=code)
-    if dispatch is not None and dispatch.is_unwanted and dispatch.is_known_upstream:
+    if dispatch is None and code != answers.CODE_NOT_AVAILABLE:
+        outbox.enqueue(
+            Call.of("cancelMessage", entry.application, message=code),
+            key=entry.key,
+            application=settings.application(entry.application),
+            now=now,
+            using=entry._state.db,
+        )
+    elif dispatch is not None and dispatch.is_unwanted and dispatch.is_known_upstream:
         stop(dispatch, entry.application, now=now)
 
 
@@ -94,7 +135,7 @@ def stop(dispatch: Dispatch, application: str, *, now: datetime) -> None:
         return
     outbox.enqueue(
         Call.of("cancelMessage", application, message=dispatch.message_code),
-        key=f"dispatch:{dispatch.pk}",
+        key=outbox.message_key(dispatch.message_id),
         application=settings.application(application),
         dispatch=dispatch,
         now=now,
@@ -102,13 +143,22 @@ def stop(dispatch: Dispatch, application: str, *, now: datetime) -> None:
     )
 
 
+def _stop_successors(entry: OutboxEntry, told: str, now: datetime) -> None:
+    """A message was to be replaced, and the old one goes out: the new one must not follow it to the same people."""
+    using = entry._state.db
+    successors = OutboxEntry.objects.using(using).filter(key=entry.key, pk__gt=entry.pk).exclude(method__in=ENDING)
+    stopped = [successor.pk for successor in outbox.cancel(successors, now=now)]
+    if stopped and entry.dispatch is not None:
+        dispatches = Dispatch.objects.using(using).filter(entries__in=stopped)
+        dispatches.update(status=Dispatch.Status.CANCELLED, told=told, settled_at=now)
+        ScheduledMessage.objects.using(using).get(pk=entry.dispatch.message_id).settle()
+
+
 def _with_dispatch(entry: OutboxEntry, now: datetime, answer: Answer | None, **changes: Any) -> Dispatch | None:
     using = entry._state.db
     if entry.dispatch is None:
         return None
-    # Locked by its key alone: a lock through a join takes the parts too, and two parts would wait for each other.
-    messages = ScheduledMessage.objects.using(using).filter(pk=entry.dispatch.message_id)
-    message = messages.select_for_update().first()
+    message = ScheduledMessage.objects.using(using).filter(pk=entry.dispatch.message_id).first()
     dispatch = Dispatch.objects.using(using).filter(pk=entry.dispatch.pk).first()
     if message is None or dispatch is None:
         # Deleted while it was being sent; the entry itself keeps what became of it.

@@ -36,7 +36,7 @@ class OutboxEntryQuerySet(models.QuerySet["OutboxEntry"]):
             self.filter(status=OutboxEntry.Status.QUEUED, due_at__lte=now)
             .exclude(application__in=paused)
             .filter(~models.Exists(earlier))
-            .order_by("pk")
+            .order_by("due_at", "pk")
         )
 
     def expired(self, now: datetime) -> OutboxEntryQuerySet:

@@ -36,7 +36,12 @@ def _document(answer: Answer) -> dict[str, Any]:
 
 def _integer(value: Any) -> int:
     """Counters come as numbers, and empty ones as `""` (seeds 001, getPushHistory)."""
-    return value if isinstance(value, int) else 0
+    return min(max(value, 0), 2**63 - 1) if isinstance(value, int) else 0
+
+
+def _count(value: Any) -> int:
+    """A number of devices, as a database's column takes it."""
+    return min(_integer(value), 2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +237,9 @@ class JobStatus:
         return cls(
             request_id=str(document.get("request_id", "")),
             status=str(document.get("status", "")),
-            progress=_integer(document.get("progress")),
-            succeeded=statuses.count("done") if devices else _integer(document.get("devices_success")),
-            failed=statuses.count("failed") if devices else _integer(document.get("devices_failed")),
-            not_found=statuses.count("not found") if devices else _integer(document.get("devices_not_found")),
+            progress=_count(document.get("progress")),
+            succeeded=statuses.count("done") if devices else _count(document.get("devices_success")),
+            failed=statuses.count("failed") if devices else _count(document.get("devices_failed")),
+            not_found=statuses.count("not found") if devices else _count(document.get("devices_not_found")),
             devices=devices,
         )

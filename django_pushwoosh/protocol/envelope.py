@@ -51,6 +51,8 @@ def read_answer(http_status: int, body: bytes) -> Answer:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return Answer(http_status)
+    if is_too_deep(document):
+        return Answer(http_status)
     if not isinstance(document, dict):
         return Answer(http_status, document=document)
     code = document.get("status_code")

@@ -209,6 +209,36 @@ def test_a_wrong_condition_is_named_by_its_row(editor: Client, filled: Fill) -> 
     assert text.startswith("Row 2: ")
 
 
+@pytest.mark.parametrize("operator", ["EQ", "NOTEQ", "IN", "NOTIN", "GTE", "LTE", "BETWEEN"])
+def test_a_condition_without_its_value_is_not_sent_to_nearly_everyone(
+    editor: Client, filled: Fill, operator: str
+) -> None:
+    form = filled(conditions__tag=["A", "City"], conditions__operator=["EQ", operator], conditions__value=["1", " "])
+    assert errors_of(editor, form) == {"conditions": ['Row 2: Give a value; write "" for an empty one.']}
+
+
+def test_an_empty_value_is_meant_where_it_is_written(editor: Client, filled: Fill) -> None:
+    editor.post(ADD, filled(conditions__operator="NOTEQ", conditions__value='""'))
+    assert notification()["conditions"] == [["City", "NOTEQ", ""]]
+    copied = editor.get(ADD, {"copy": ScheduledMessage.objects.get().pk}).context["form"]
+    assert copied["conditions"].value()[0].value == '""'
+
+
+@pytest.mark.parametrize("kind", ["devices", "users"])
+def test_several_ids_on_a_line_are_not_taken_for_one(editor: Client, filled: Fill, kind: str) -> None:
+    for text, lines in (("ada, alan", "Line 1"), ("a\nada alan\nb,c", "Lines 2, 3"), ('"ada","alan"', "Line 1")):
+        [told] = errors_of(editor, filled(audience=kind, **{kind: text}))[kind]
+        assert told.startswith(lines)
+        assert "one id per line" in told
+
+
+def test_an_id_with_a_blank_is_written_in_quotes(editor: Client, filled: Fill) -> None:
+    editor.post(ADD, filled(audience="users", users='"Lovelace, Ada"\nalan\n"a \\"b\\""'))
+    assert notification()["users"] == ["Lovelace, Ada", "alan", 'a "b"']
+    copied = editor.get(ADD, {"copy": ScheduledMessage.objects.get().pk}).context["form"]
+    assert copied["users"].value() == '"Lovelace, Ada"\nalan\n"a \\"b\\""'
+
+
 def test_two_audiences_at_once_are_refused(editor: Client, filled: Fill) -> None:
     form = filled(audience="everyone", devices="ABC")
     [text] = errors_of(editor, form)["audience"]

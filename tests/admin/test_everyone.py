@@ -133,3 +133,49 @@ def test_a_time_that_passes_before_the_confirmation_is_told(editor: Client, fill
     assert not OutboxEntry.objects.exists()
     message.refresh_from_db()
     assert message.status == ScheduledMessage.Status.DRAFT
+
+
+@pytest.mark.parametrize(
+    ("audience", "fields", "count", "words"),
+    [
+        ("application_group", {"applications_group": "GROUP-00001"}, None, "any application of the group"),
+        ("filter_expression", {"devices_filter": 'T("A", EQ, 1)', "account_wide": "on"}, None, "every application of"),
+        ("filter_expression", {"devices_filter": 'A("TEST0-00001")'}, 5, "No tag limits"),
+        ("filter_expression", {"devices_filter": 'A("TEST0-00001", ["Android"])'}, 2, "No tag limits"),
+        ("filter_expression", {"devices_filter": 'A("OTHER-00002")'}, None, "No tag limits"),
+        ("filter_expression", {"devices_filter": 'G("GROUP-00001") * A("TEST0-00001")'}, None, "No tag limits"),
+        ("filter_expression", {"devices_filter": 'A("TEST0-00001") + T("A", EQ, 1)'}, None, "No tag limits"),
+    ],
+)  # fmt: skip
+def test_whatever_reaches_everyone_by_construction_is_confirmed(
+    editor: Client, filled: Fill, audience: str, fields: dict[str, str], count: int | None, words: str
+) -> None:
+    phones(3)
+    phones(2, platform=3)
+    page = editor.post(ADD, filled(audience=audience, **fields), follow=True)
+    message = ScheduledMessage.objects.get()
+    assert page.redirect_chain == [(page_of(message, "confirm"), 302)]
+    assert not OutboxEntry.objects.exists()
+    shown = page.content.decode()
+    assert words in shown
+    assert page.context["count"] == count
+    assert ("is unknown: the mirror can count" in shown) == (count is None)
+    confirm(editor, message, page.context["token"])
+    assert OutboxEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "expression", ['T("A", EQ, 1)', 'A("TEST0-00001") * T("A", EQ, 1)', 'AT("TEST0-00001", "A", ANY, "")']
+)
+def test_what_a_tag_limits_is_sent_at_once(editor: Client, filled: Fill, expression: str) -> None:
+    editor.post(ADD, filled(audience="filter_expression", devices_filter=expression))
+    assert OutboxEntry.objects.count() == 1
+
+
+def test_windows_devices_that_will_show_nothing_are_told(editor: Client, filled: Fill) -> None:
+    phones(3)
+    phones(2, platform=8)
+    for fields, blank in (({}, 2), ({"platforms": ["1"]}, 0), ({"wns_content": "PGE+", "wns_type": "Toast"}, 0)):
+        page = editor.post(ADD, filled(audience="everyone", **fields), follow=True)
+        assert page.context["blank"] == blank
+        assert ("2 of them are Windows devices and will show nothing" in page.content.decode()) == bool(blank)

@@ -121,7 +121,7 @@ def test_a_message_for_later_is_cancelled_at_pushwoosh(editor: Client, sandbox: 
     to = Devices([f"phone-{number}" for number in range(20)])
     message = push.schedule("Hello", to=to, at=timezone.now() + timedelta(days=2))
     run_outbox()
-    assert "keeps it until its time" in editor.get(page_of(message)).content.decode()
+    assert "keeps it until its time; so far it knows none" in editor.get(page_of(message)).content.decode()
     editor.post(page_of(message, "cancel"))
     run_outbox()
     message.refresh_from_db()
@@ -180,3 +180,33 @@ def test_a_row_with_a_zone_nobody_knows_is_shown_all_the_same(editor: Client) ->
     )
     assert "no application GONE0-00001 any more" in editor.get(page_of(message)).content.decode()
     assert editor.get("/admin/django_pushwoosh/scheduledmessage/").status_code == 200
+
+
+def test_a_message_whose_devices_nobody_knows_does_not_look_sent(editor: Client, phone: Device) -> None:
+    lost = push.send("Hello", to=Devices(["nobody-1", "nobody-2"]))
+    partly = push.send("Hello", to=Devices(["nobody-1", phone.hwid]))
+    run_outbox()
+    page = editor.get(page_of(lost))
+    shown = page.content.decode()
+    assert "knows none of its devices: nobody gets it" in shown
+    assert '<p class="pushwoosh-notice">Pushwoosh does not know 2 of the devices.</p>' in shown
+    assert (page.context["report"].tone, page.context["report"].lines[0].tone) == ("doubtful", "doubtful")
+    assert editor.get(page_of(lost, "state")).json()["tone"] == "doubtful"
+
+    page = editor.get(page_of(partly))
+    assert "does not know 1 of the devices" in page.content.decode()
+    assert (page.context["report"].tone, page.context["report"].lines[0].tone) == ("", "")
+
+
+def test_a_message_that_is_being_sent_is_being_cancelled(editor: Client, phone: Device) -> None:
+    message = push.send("Hello", to=phone)
+    OutboxEntry.objects.filter(method="createMessage").update(status=OutboxEntry.Status.SENDING)
+    answer = editor.post(page_of(message, "cancel"), follow=True).content.decode()
+    assert "The message is being cancelled." in answer
+    assert "cannot be stopped" not in answer
+    page = editor.get(page_of(message)).content.decode()
+    assert "It is being cancelled." in page
+    assert "stopped as soon as Pushwoosh has given it a code" in page
+    assert page_of(message, "cancel") not in page
+    Dispatch.objects.update(status=Dispatch.Status.SENT, message_code="CODE_NOT_AVAILABLE")
+    assert "cancelled too late" in editor.get(page_of(message)).content.decode()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
@@ -81,23 +82,86 @@ def test_a_device_is_found_and_its_tags_are_read_as_words(admin_client: Client) 
 
 
 def test_phone_numbers_are_masked_for_who_may_not_change_devices(staff: Staff, admin_client: Client) -> None:
-    device = phone("+14155554567", platform=18)
+    device = phone("+14155554567", platform=18, extra={"hwid": "+14155554567"})
     UserLink.objects.bulk_create([UserLink(device=device, user_id="42")])
     push.set_badge(device, 1)
     entry = OutboxEntry.objects.get()
+    OutboxEntry.objects.update(told="The device +14155554567 is unknown")
+    link = device.links.get()
     looker = staff("view_device", "view_userlink", "view_outboxentry")
-    pages = [
-        url("device"), url("device", "change", device.pk), url("userlink"),
-        url("userlink", "change", device.links.get().pk), url("outboxentry"),
+    whole = [
+        url("device"), url("device", "change", device.pk), url("userlink"), url("outboxentry"),
         url("outboxentry", "change", entry.pk),
     ]  # fmt: skip
-    for page in pages:
+    short = [
+        url("userlink", "change", link.pk), url("device", "history", device.pk), url("userlink", "history", link.pk),
+    ]  # fmt: skip
+    for page in (*whole, *short):
         shown = looker.get(page).content.decode()
-        assert "+14155554567" not in shown, page
+        assert "14155554567" not in shown, page
         assert "+1•••4567" in shown, page
+    for page in whole:
         assert "+14155554567" in admin_client.get(page).content.decode(), page
     device.refresh_from_db()
     assert device.hwid == "+14155554567"
+
+
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        ("device", "hwid__startswith=%2B1415"),
+        ("device", "push_token__regex=1"),
+        ("userlink", "device__hwid__startswith=%2B1415"),
+        ("outboxentry", "key__contains=%2B1415"),
+        ("outboxentry", "arguments__hwid__startswith=%2B1415"),
+        ("scheduledmessage", "audience__ids__0__startswith=%2B1415"),
+    ],
+)
+def test_a_number_cannot_be_guessed_digit_by_digit(staff: Staff, model: str, lookup: str) -> None:
+    looker = staff(f"view_{model}")
+    assert looker.get(f"{url(model)}?{lookup}").status_code == 400
+
+
+def test_the_filters_that_lists_offer_work_for_who_may_only_look(staff: Staff) -> None:
+    offered = {
+        "device": ["application=TEST0-00001", "platform__exact=1", "subscribed=yes"],
+        "userlink": ["is_open__exact=1"],
+        "tagdefinition": ["type__exact=1", "source__exact=declared"],
+        "outboxentry": ["status__exact=queued", "method=setTags"],
+        "bulkjob": ["status__exact=new", "kind__exact=setBulkTags"],
+        "scheduledmessage": ["status__exact=sent", "created_at__gte=2026-01-01%2000:00:00%2B00:00"],
+    }
+    looker = staff(*(f"view_{model}" for model in offered))
+    for model, queries in offered.items():
+        for query in queries:
+            assert looker.get(f"{url(model)}?{query}").status_code == 200, query
+
+
+def test_a_search_finds_phone_numbers_for_who_may_change_devices_only(staff: Staff, admin_client: Client) -> None:
+    sms, other = phone("+14155554567", platform=18), phone("1415-tablet")
+    UserLink.objects.bulk_create([UserLink(device=sms, user_id="42"), UserLink(device=other, user_id="43")])
+    for device in (sms, other):
+        push.set_badge(device, 1)
+    looker = staff("view_device", "view_userlink", "view_outboxentry")
+
+    def found(client: Client, model: str) -> int:
+        return client.get(url(model), {"q": "1415"}).context["cl"].queryset.count()
+
+    assert [found(admin_client, model) for model in ("device", "userlink", "outboxentry")] == [2, 2, 2]
+    assert [found(looker, model) for model in ("device", "userlink", "outboxentry")] == [1, 0, 1]
+    assert looker.get(url("userlink"), {"q": "42"}).context["cl"].queryset.count() == 1
+
+
+def test_the_log_holds_no_phone_number(admin_client: Client) -> None:
+    device = phone("+14155554567", platform=18)
+    admin_client.post(url("device", "delete", device.pk), {"post": "yes"})
+    assert LogEntry.objects.get().object_repr == "SMS +1•••4567"
+
+
+def test_who_may_not_look_learns_nothing_from_a_history(staff: Staff) -> None:
+    device, nobody = phone(), staff()
+    for pk in (device.pk, 999_999):
+        assert nobody.get(url("device", "history", pk)).status_code == 403
 
 
 def test_changing_a_devices_tags_sends_the_difference(admin_client: Client) -> None:

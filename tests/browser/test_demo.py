@@ -178,3 +178,19 @@ def test_pages_on_localhost_may_call_the_gateway(page: Page, demo: Demo, shop: s
 
     assert plain["status_code"] == with_token["status_code"] == 200
     assert [each["tags"]["City"] for each in demo.phones()["devices"] if each["hwid"] == "web-phone"] == ["Rome"]
+
+
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_the_composer_fits_the_window(admin: Page, demo: Demo, width: int) -> None:
+    admin.set_viewport_size({"width": width, "height": 900})
+    compose(admin, demo, "Fits")
+    admin.check("input[name=audience][value=conditions]")
+    admin.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+
+    beyond = admin.evaluate(
+        """() => Array.from(document.querySelectorAll("#scheduledmessage_form :is(input, select, textarea, button)"))
+            .filter((each) => each.offsetParent && each.getBoundingClientRect().right > innerWidth)
+            .map((each) => each.name || each.textContent)"""
+    )
+    assert beyond == []
+    assert admin.evaluate("document.documentElement.scrollWidth") <= width

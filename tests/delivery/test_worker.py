@@ -199,7 +199,9 @@ def test_a_message_deleted_while_it_is_sent_stops_no_other(
         b'{"status_code": 200, "status_message": "\\u0000", "response": {"Messages": ["\\ud800"], "x": 1e999}}',
     ],
 )
-def test_no_answer_stops_the_worker(sandbox: Sandbox, phone: Device, faults: Faults, answer: bytes) -> None:
+def test_no_answer_stops_the_worker(
+    sandbox: Sandbox, phone: Device, faults: Faults, answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     push.send("Hello", to=EVERYONE)
     push.set_tags(phone, {"Visits": Increment(1)})
     faults.next((200, {}, answer))
@@ -207,6 +209,8 @@ def test_no_answer_stops_the_worker(sandbox: Sandbox, phone: Device, faults: Fau
 
     assert not OutboxEntry.objects.filter(status=Status.SENDING).exists()
     assert sandbox.phone("phone").device.tags["Visits"] == 1
+    # A log in UTF-8 could not take it either.
+    assert "\ud800" not in caplog.text
 
 
 def test_a_receiver_that_fails_undoes_nothing(
@@ -341,9 +345,11 @@ def test_an_unreachable_pushwoosh_loses_nothing(sandbox: Sandbox, phone: Device,
 
 def test_what_cannot_be_sent_for_a_day_is_given_up(phone: Device, faults: Faults, clock: Clock) -> None:
     push.set_tags(phone, {"City": "Oslo"})
-    faults.next("unreachable", "unreachable")
+    faults.next("unreachable", "unreachable", "unreachable")
     run_outbox()
-    clock.advance(hours=25)
+    clock.advance(hours=12)
+    run_outbox()
+    clock.advance(hours=13)
     run_outbox()
 
     assert status() == Status.FAILED

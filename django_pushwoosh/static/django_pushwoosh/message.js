@@ -18,6 +18,7 @@ document.addEventListener("DOMContentLoaded", () => {
             state.textContent = told.label;
             wait = FIRST_WAIT;
         }
+        state.dataset.tone = told.tone;
         if (words.textContent !== told.words) {
             words.textContent = told.words;
         }
