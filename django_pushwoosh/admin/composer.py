@@ -17,7 +17,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, router, transaction
 from django.db.models import QuerySet
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models.fields.json import KT, KeyTextTransform
 from django.forms import Media
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -67,6 +67,9 @@ class ScheduledMessageAdmin(RecordAdmin):
     list_filter = ["status", "created_at"]
     search_fields = ["parameters__content", "parameters__title", "application"]
     search_help_text = _("Searches in text, title and application.")
+
+    def text_of(self, name: str) -> Any:
+        return KT(name) if name.startswith("parameters__") else name
 
     def get_changelist(self, request: HttpRequest, **more: Any) -> type[ChangeList]:
         return MessageList
