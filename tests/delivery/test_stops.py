@@ -24,13 +24,6 @@ pytestmark = pytest.mark.django_db
 Status = OutboxEntry.Status
 
 
-@pytest.fixture
-def phone(sandbox: Sandbox, clock: Clock) -> Device:
-    device = Device.objects.create(application="TEST0-00001", hwid="phone", platform=3, push_token="token")
-    run_outbox()
-    return device
-
-
 def arrived(sandbox: Sandbox) -> list[str]:
     return [push.body for push in sandbox.phone("phone").pushes]
 

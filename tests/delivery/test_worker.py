@@ -25,13 +25,6 @@ pytestmark = pytest.mark.django_db
 Status = OutboxEntry.Status
 
 
-@pytest.fixture
-def phone(sandbox: Sandbox, clock: Clock) -> Device:
-    device = Device.objects.create(application="TEST0-00001", hwid="phone", platform=3, push_token="token")
-    run_outbox()
-    return device
-
-
 def status() -> str:
     return OutboxEntry.objects.latest("pk").status
 

@@ -272,7 +272,7 @@ def test_the_mirrors_trouble_is_not_the_callers(sdk, wire, sandbox, monkeypatch,
     def fail(*args, **kwargs):
         raise ValueError(private)
 
-    monkeypatch.setattr("django_pushwoosh.push.mirror.note", fail)
+    monkeypatch.setattr("django_pushwoosh.delivery.mirror.note", fail)
     assert sdk.call("registerDevice", hwid=NUMBER, device_type=18)["status_code"] == 200
     assert sdk.call("setTags", hwid=NUMBER, tags={"Name": "Ada"})["status_code"] == 200
     run_outbox()

@@ -1,0 +1,73 @@
+"""The door in: everything that is said to Pushwoosh is said here.
+
+What is queued is a row in the present transaction; it leaves after the commit. `relay` alone asks at once.
+"""
+
+from django_pushwoosh.push.devices import (
+    delete_user,
+    is_behind,
+    key_of,
+    link_user,
+    mirror_call,
+    post_event,
+    queue_call,
+    queue_unmirrored,
+    register_device,
+    register_user,
+    relay,
+    set_badge,
+    set_tags,
+    unlink_user,
+    unregister_device,
+)
+from django_pushwoosh.push.jobs import abort, bulk_register_devices, bulk_set_tags, pause, resume, start
+from django_pushwoosh.push.messages import (
+    EVERYONE,
+    audience_of,
+    call_of,
+    cancel,
+    reschedule,
+    schedule,
+    send,
+    submit,
+    to,
+    withdraw,
+)
+from django_pushwoosh.push.waiting import cancel_entries, retry, unpause
+
+__all__ = [
+    "EVERYONE",
+    "abort",
+    "audience_of",
+    "bulk_register_devices",
+    "bulk_set_tags",
+    "call_of",
+    "cancel",
+    "cancel_entries",
+    "delete_user",
+    "is_behind",
+    "key_of",
+    "link_user",
+    "mirror_call",
+    "pause",
+    "post_event",
+    "queue_call",
+    "queue_unmirrored",
+    "register_device",
+    "register_user",
+    "relay",
+    "reschedule",
+    "resume",
+    "retry",
+    "schedule",
+    "send",
+    "set_badge",
+    "set_tags",
+    "start",
+    "submit",
+    "to",
+    "unlink_user",
+    "unpause",
+    "unregister_device",
+    "withdraw",
+]

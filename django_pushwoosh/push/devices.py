@@ -1,0 +1,168 @@
+"""What is said about devices and users: queued with its trace in the mirror, or relayed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import router, transaction
+from django.utils import timezone
+
+from django_pushwoosh.conf import DEFAULT_ALIAS, settings
+from django_pushwoosh.delivery import connection, mirror, outbox
+from django_pushwoosh.models import (
+    Device,
+    OutboxEntry,
+    UserLink,
+)
+from django_pushwoosh.protocol import tags as tag_rules
+from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.protocol.errors import InvalidMessage, Problem
+
+
+def register_device(device: Device, *, tags: Mapping[str, Any] | None = None) -> OutboxEntry:
+    """Queue registerDevice with what the row says, and with tags if any are given."""
+    call = Call.of(
+        "registerDevice",
+        device.application,
+        hwid=device.hwid,
+        device_type=device.platform,
+        push_token=device.push_token or None,
+        language=device.language or None,
+        timezone=device.utc_offset_seconds,
+        device_model=device.device_model or None,
+        os_version=device.os_version or None,
+        app_version=device.app_version or None,
+        tags=tag_rules.clean_tags(tags) if tags else None,
+    )
+    return queue_unmirrored(call, using=device._state.db)
+
+
+def unregister_device(device: Device) -> OutboxEntry:
+    """Queue unregisterDevice: Pushwoosh forgets the push token and keeps the device."""
+    call = Call.of("unregisterDevice", device.application, hwid=device.hwid)
+    return queue_unmirrored(call, using=device._state.db)
+
+
+def set_tags(
+    device: Device | None = None,
+    tags: Mapping[str, Any] | None = None,
+    *,
+    hwid: str | None = None,
+    user: AbstractBaseUser | None = None,
+    user_id: str | None = None,
+    application: str = DEFAULT_ALIAS,
+) -> OutboxEntry:
+    """Queue setTags for a device, a hwid, or all devices of a user; the mirror changes at once.
+
+    Values may be `Increment`, `Append` or `Remove`. Raises `InvalidTag`.
+    """
+    code = device.application if device is not None else settings.application(application).code
+    hwid = device.hwid if device is not None else hwid
+    user_id = settings.user_id(user) if user is not None else user_id
+    if bool(hwid) == bool(user_id):
+        raise InvalidMessage(Problem("", "name one of device, hwid, user and user_id"))
+    call = Call.of("setTags", code, hwid=hwid, userId=user_id, tags=tag_rules.clean_tags(tags or {}))
+    return queue_call(call, using=device._state.db if device is not None else None)
+
+
+def post_event(
+    event: str,
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    device: Device | None = None,
+    user: AbstractBaseUser | None = None,
+    hwid: str | None = None,
+    user_id: str | None = None,
+    application: str = DEFAULT_ALIAS,
+) -> OutboxEntry:
+    """Queue postEvent. Name the device, the user or both: without a hwid a user enters no customer journey."""
+    code = device.application if device is not None else settings.application(application).code
+    now = timezone.now()
+    call = Call.of(
+        "postEvent",
+        code,
+        event=event,
+        attributes=dict(attributes or {}),
+        hwid=device.hwid if device is not None else hwid,
+        userId=settings.user_id(user) if user is not None else user_id,
+        timestampUTC=int(now.timestamp()),
+    )
+    return queue_call(call)
+
+
+def set_badge(device: Device, badge: int) -> OutboxEntry:
+    """Queue setBadge: the number from which `+n` and `-n` count."""
+    return queue_call(Call.of("setBadge", device.application, hwid=device.hwid, badge=badge), using=device._state.db)
+
+
+def link_user(device: Device, user: AbstractBaseUser | None = None, *, user_id: str | None = None) -> UserLink | None:
+    """Make a device speak for a user and queue registerUser; the earlier link is closed and kept."""
+    named = settings.user_id(user) if user is not None else (user_id or "")
+    using = device._state.db or router.db_for_write(UserLink)
+    with transaction.atomic(using=using):
+        link = mirror.link(device, named, now=timezone.now(), django_user=user, using=using)
+        register_user(device, named)
+    return link
+
+
+def unlink_user(device: Device) -> None:
+    """Make a device anonymous again: its user id is its hwid."""
+    link_user(device)
+
+
+def register_user(device: Device, user_id: str = "") -> OutboxEntry:
+    """Queue registerUser; without a user id the device is anonymous."""
+    call = Call.of(
+        "registerUser", device.application, hwid=device.hwid, userId=user_id or device.hwid, device_type=device.platform
+    )
+    return queue_unmirrored(call, using=device._state.db)
+
+
+def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntry:
+    """Queue deleteUser: the user and all the user's devices in the application go, here and there."""
+    return queue_call(Call.of("deleteUser", settings.application(application).code, user_id=user_id))
+
+
+def queue_call(call: Call, using: str | None = None) -> OutboxEntry:
+    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device."""
+    using = using or router.db_for_write(OutboxEntry)
+    with transaction.atomic(using=using):
+        mirror.note(call, now=timezone.now(), using=using)
+        return queue_unmirrored(call, using=using)
+
+
+def queue_unmirrored(call: Call, using: str | None = None) -> OutboxEntry:
+    """Queue a device call of which the mirror knows already, or which it cannot digest."""
+    return outbox.enqueue(
+        call,
+        key=key_of(call),
+        application=settings.application(call.application),
+        now=timezone.now(),
+        using=using,
+    )
+
+
+def key_of(call: Call) -> str:
+    """What a device call is ordered by: the device, else the address, else the user."""
+    hwid = mirror.hwid_of(call)
+    if hwid:
+        return outbox.device_key(call.application, hwid)
+    named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id") or ""
+    return outbox.user_key(call.application, str(named))
+
+
+def is_behind(call: Call) -> bool:
+    """Whether earlier calls of the same device still wait, so that this one has to queue behind them."""
+    return outbox.has_unsettled(key_of(call))
+
+
+def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, str], bytes]:
+    """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`."""
+    return connection.relay(call, settings.application(call.application), authorization=authorization)
+
+
+def mirror_call(call: Call) -> Device | None:
+    """Bring the mirror up to a call that was relayed with success."""
+    return mirror.note(call, now=timezone.now())

@@ -1,0 +1,247 @@
+"""Messages: to whom, when, and how they are stopped again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import router, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from django_pushwoosh.conf import DEFAULT_ALIAS, settings
+from django_pushwoosh.delivery import outbox
+from django_pushwoosh.delivery.results import ENDING, stop
+from django_pushwoosh.models import (
+    Device,
+    Dispatch,
+    OutboxEntry,
+    ScheduledMessage,
+)
+from django_pushwoosh.protocol import audience as audiences
+from django_pushwoosh.protocol import filters
+from django_pushwoosh.protocol.audience import Audience
+from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.protocol.errors import InvalidFilter, InvalidMessage, Problem
+from django_pushwoosh.protocol.messages import Message
+
+EVERYONE = audiences.EVERYONE
+"""Every subscriber of the application: the one way to say so."""
+
+Target = Audience | filters.Expression | Device | AbstractBaseUser | Iterable[Device | AbstractBaseUser]
+
+
+def send(
+    message: Message | str, *, to: Target, application: str = DEFAULT_ALIAS, created_by: Any = None
+) -> ScheduledMessage:
+    """Queue a push. `to` is `EVERYONE`, a filter (`Tag("City").eq("Oslo")`), devices, Django users or an audience.
+
+    Raises `InvalidMessage` or `InvalidFilter` for what Pushwoosh would misread; an empty `to` is an error, never
+    everyone.
+    """
+    return schedule(message, to=to, at=None, application=application, created_by=created_by)
+
+
+def schedule(
+    message: Message | str,
+    *,
+    to: Target,
+    at: datetime | None,
+    time_zone: str = "UTC",
+    in_device_time: bool = False,
+    application: str = DEFAULT_ALIAS,
+    created_by: Any = None,
+) -> ScheduledMessage:
+    """Queue a push for a time (aware; to the minute, rounded up). Pushwoosh keeps it until then."""
+    app = settings.application(application)
+    whole = Message(message) if isinstance(message, str) else message
+    using = router.db_for_write(ScheduledMessage)
+    with transaction.atomic(using=using):
+        scheduled = ScheduledMessage(
+            application=app.code,
+            parameters=whole.to_json(),
+            audience=audience_of(to).to_json(),
+            send_at=at,
+            time_zone=time_zone,
+            in_device_time=in_device_time,
+            created_by=created_by,
+        )
+        scheduled.save(using=using)
+        submit(scheduled)
+    return scheduled
+
+
+def submit(scheduled: ScheduledMessage) -> bool:
+    """Queue a draft. Once: of ten callers at the same moment one gets true, and one push goes out."""
+    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    now = timezone.now()
+    with transaction.atomic(using=using):
+        drafts = ScheduledMessage.objects.using(using).filter(pk=scheduled.pk, status=ScheduledMessage.Status.DRAFT)
+        if not drafts.update(status=ScheduledMessage.Status.SCHEDULED, queued_at=now):
+            return False
+        # What is sent is what the row holds now, not what somebody once read from it.
+        scheduled.refresh_from_db(using=using)
+        _dispatch(scheduled, now, using, first=1)
+    return True
+
+
+def cancel(scheduled: ScheduledMessage) -> None:
+    """Stop a message: what is still queued never leaves, what Pushwoosh holds is cancelled there.
+
+    What is being sent at this moment is cancelled as soon as it has a code; its status tells whether that was in time.
+    """
+    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    with transaction.atomic(using=using):
+        message = ScheduledMessage.objects.using(using).select_for_update().get(pk=scheduled.pk)
+        if message.status == ScheduledMessage.Status.DRAFT:
+            message.status = ScheduledMessage.Status.CANCELLED
+            ScheduledMessage.objects.using(using).filter(pk=message.pk).update(status=message.status)
+        else:
+            _stop_all(message, using)
+            message.settle()
+        scheduled.status = message.status
+
+
+def reschedule(scheduled: ScheduledMessage, before: ScheduledMessage) -> None:
+    """Put a message's row, as it is now, in the place of what was queued: cancel and create anew.
+
+    Raises `InvalidMessage` where a part of it is out already, or may be: nobody is to get it twice.
+    """
+    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    now = timezone.now()
+    with transaction.atomic(using=using):
+        dispatches = list(scheduled.dispatches.using(using).select_for_update().order_by("number"))
+        live = [dispatch for dispatch in dispatches if dispatch.status != Dispatch.Status.CANCELLED]
+        for dispatch in live:
+            if not (before.is_ahead and dispatch.is_known_upstream) and not _is_untouched(dispatch, using):
+                raise InvalidMessage(
+                    Problem("", "a part of the message has left, or is leaving now; compose a new one instead")
+                )
+        _stop_all(scheduled, using)
+        _dispatch(scheduled, now, using, first=len(dispatches) + 1)
+        scheduled.settle()
+
+
+def withdraw(scheduled: ScheduledMessage) -> None:
+    """The row is about to be deleted: take out what is queued, cancel what Pushwoosh knows."""
+    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    ScheduledMessage.objects.using(using).select_for_update().filter(pk=scheduled.pk).first()
+    _stop_all(scheduled, using)
+
+
+def to(user: AbstractBaseUser) -> audiences.Users:
+    """All devices of a Django user, as an audience."""
+    return audiences.Users([settings.user_id(user)])
+
+
+def audience_of(to: Target) -> Audience:
+    """Whom `to` means. Raises `InvalidMessage` for nobody, and for what could be mistaken."""
+    if isinstance(to, Audience):
+        return to
+    if isinstance(to, filters.Expression):
+        try:
+            return audiences.Conditions(*filters.condition_list(to))
+        except InvalidFilter:
+            return audiences.FilterExpression(to)
+    targets = [to] if isinstance(to, Device | AbstractBaseUser) else to
+    if targets is None or isinstance(targets, str | bytes | Mapping) or not isinstance(targets, Iterable):
+        raise InvalidMessage(
+            Problem("to", "name an audience: EVERYONE, a filter, devices, users, Devices([…]) or Users([…])")
+        )
+    found = list(targets)
+    if not found:
+        raise InvalidMessage(Problem("to", "the list is empty; nobody is never read as everyone"))
+    if all(isinstance(each, Device) for each in found):
+        return audiences.Devices([each.hwid for each in found if isinstance(each, Device)])
+    if all(isinstance(each, AbstractBaseUser) for each in found):
+        return audiences.Users([settings.user_id(each) for each in found])
+    raise InvalidMessage(Problem("to", "list either devices or Django users; for ids use Devices([…]) or Users([…])"))
+
+
+def call_of(scheduled: ScheduledMessage, audience: Audience, transaction_id: UUID, now: datetime) -> Call:
+    """The call that a message makes for (a part of) its audience. Raises `InvalidMessage`."""
+    send_date, zone = _send_date(scheduled, now)
+    return scheduled.message.call(
+        scheduled.application,
+        audience,
+        transaction_id=str(transaction_id),
+        send_date=send_date,
+        timezone=zone,
+        ignore_user_timezone=not scheduled.in_device_time,
+    )
+
+
+def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int) -> None:
+    application = settings.application(scheduled.application)
+    for number, part in enumerate(audiences.split(scheduled.to), start=first):
+        transaction_id = uuid4()
+        call = call_of(scheduled, part, transaction_id, now)
+        dispatch = Dispatch.objects.using(using).create(
+            message=scheduled,
+            number=number,
+            transaction_id=transaction_id,
+            method=call.method.name,
+            arguments=dict(call.arguments),
+        )
+        outbox.enqueue(
+            call, key=outbox.message_key(scheduled.pk), application=application, dispatch=dispatch, now=now, using=using
+        )
+
+
+def _stop_all(scheduled: ScheduledMessage, using: str) -> None:
+    stoppable = (Dispatch.Status.QUEUED, Dispatch.Status.SENT, Dispatch.Status.LIMITED)
+    for dispatch in scheduled.dispatches.using(using).filter(status__in=stoppable).select_for_update():
+        _stop(dispatch, scheduled.application, using)
+
+
+def _stop(dispatch: Dispatch, application: str, using: str) -> None:
+    now = timezone.now()
+    dispatches = Dispatch.objects.using(using).filter(pk=dispatch.pk)
+    if dispatch.is_known_upstream:
+        stop(dispatch, application, now=now)
+    elif dispatch.status == Dispatch.Status.QUEUED:
+        if outbox.cancel(_creating(dispatch, using).filter(doubtful_since=None), now=now):
+            dispatches.update(status=Dispatch.Status.CANCELLED, settled_at=now)
+        else:
+            # It is on its way, or may have arrived: once it has a code, it is cancelled by that.
+            dispatches.update(is_unwanted=True)
+
+
+def _is_untouched(dispatch: Dispatch, using: str) -> bool:
+    """Whether nothing of a dispatch can have left."""
+    queued = _creating(dispatch, using).filter(status=OutboxEntry.Status.QUEUED, doubtful_since=None)
+    return dispatch.status == Dispatch.Status.QUEUED and queued.select_for_update().first() is not None
+
+
+def _creating(dispatch: Dispatch, using: str) -> QuerySet[OutboxEntry]:
+    return dispatch.entries.using(using).exclude(method__in=ENDING)
+
+
+def _send_date(scheduled: ScheduledMessage, now: datetime) -> tuple[str, str | None]:
+    """`send_date` and `timezone` as the wire has them: minutes, on the clock of a zone."""
+    if scheduled.send_at is None:
+        return "now", None
+    try:
+        zone = ZoneInfo(scheduled.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidMessage(
+            Problem("time_zone", f"{scheduled.time_zone!r} is no time zone; write for example Europe/Oslo")
+        ) from None
+    at = scheduled.send_at.astimezone(UTC)
+    if at.second or at.microsecond:
+        at = at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    if at <= now and not scheduled.in_device_time:
+        raise InvalidMessage(
+            Problem("send_at", f"{at:%Y-%m-%d %H:%M} UTC is in the past; send now, or choose a later time")
+        )
+    local = at.astimezone(zone)
+    if scheduled.in_device_time:
+        return f"{local:%Y-%m-%d %H:%M}", None
+    # A clock that is set back shows an hour twice; only UTC says which one is meant.
+    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
+        return f"{at:%Y-%m-%d %H:%M}", "UTC"
+    return f"{local:%Y-%m-%d %H:%M}", scheduled.time_zone

@@ -1,0 +1,54 @@
+"""What people decide about entries that wait, or have come to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from django_pushwoosh.delivery import outbox
+from django_pushwoosh.delivery.results import ENDING
+from django_pushwoosh.models import (
+    BulkJob,
+    BulkJobChunk,
+    Dispatch,
+    OutboxEntry,
+    Pause,
+    ScheduledMessage,
+)
+
+
+def retry(entry: OutboxEntry) -> bool:
+    """Queue a failed, left or uncertain entry once more; a cancelled one too, unless it is a message's or a job's."""
+    using = entry._state.db
+    with transaction.atomic(using=using):
+        message = entry.dispatch.message if entry.dispatch is not None else None
+        if message is not None:
+            message = ScheduledMessage.objects.using(using).select_for_update().get(pk=message.pk)
+        if not outbox.retry(entry, now=timezone.now()):
+            return False
+        if message is not None and entry.method not in ENDING:
+            dispatches = Dispatch.objects.using(using).filter(entries=entry)
+            dispatches.update(status=Dispatch.Status.QUEUED, settled_at=None, told="", is_unwanted=False)
+            message.settle()
+        if entry.chunk_id:
+            BulkJobChunk.objects.using(using).filter(entries=entry).update(status=BulkJobChunk.Status.QUEUED)
+            BulkJob.objects.using(using).filter(chunks__entries=entry, status=BulkJob.Status.ENDED).update(
+                status=BulkJob.Status.RUNNING, ended_at=None
+            )
+    return True
+
+
+def cancel_entries(entries: QuerySet[OutboxEntry]) -> int:
+    """Take queued device calls out of the outbox; how many were. Messages and bulk jobs have their own ways."""
+    return len(outbox.cancel(entries.filter(dispatch=None, chunk=None), now=timezone.now()))
+
+
+def unpause(pauses: Sequence[Pause]) -> None:
+    """Let the entries of paused applications go on."""
+    for paused in pauses:
+        outbox.renew_patience(paused.application, paused._state.db)
+        paused.delete()
+    outbox.wake()
