@@ -53,8 +53,10 @@ def test_it_ends_as_a_whole_and_keeps_its_data(tmp_path: Path, ending: signal.Si
         os.kill(process.pid, ending)
         process.wait(30)
         until(demo.is_gone, 20, "the end of everything")
+    told = (tmp_path / "demo.log").read_text()
+    assert "rror" not in told, told
     if ending != signal.SIGKILL:
-        assert process.returncode == 0, (tmp_path / "demo.log").read_text()
+        assert process.returncode == 0, told
 
     if ending in (signal.SIGINT, signal.SIGKILL):
         with demo.run() as process:

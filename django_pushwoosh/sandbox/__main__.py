@@ -135,7 +135,8 @@ def _codes(applications: Sequence[Application]) -> str:
 
 
 def _end_with_stdin() -> None:
-    while sys.stdin.buffer.read(1024):
+    # Unbuffered: a lock held on a buffer would break the interpreter's end.
+    while os.read(sys.stdin.fileno(), 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

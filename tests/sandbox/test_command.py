@@ -69,14 +69,21 @@ def test_a_killed_sandbox_forgets_nothing(tmp_path):
         assert process.stderr.read() == ""
 
 
-def test_it_can_end_with_whoever_started_it():
+@pytest.mark.parametrize("ending", ["stdin", "signal"])
+def test_it_can_end_with_whoever_started_it(ending):
     command = [*COMMAND, *TOKENS, "--port", "0", "--until-stdin-ends"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         assert "listens" in process.stdout.readline()
-        process.stdin.close()
+        if ending == "stdin":
+            process.stdin.close()
+        else:
+            process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
+        assert process.stderr.read() == ""
 
 
 def test_ctrl_c_ends_it_cleanly():
