@@ -14,7 +14,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import IntegrityError, router, transaction
 from django.db.models import QuerySet
 from django.db.models.fields.json import KT, KeyTextTransform
@@ -306,7 +306,7 @@ class ScheduledMessageAdmin(RecordAdmin):
         if request.method == "POST":
             try:
                 verdict = self._confirmed(request, message)
-            except Invalid as error:
+            except (Invalid, ImproperlyConfigured) as error:
                 messages.error(request, gettext("It cannot be sent: %(problem)s") % {"problem": error})
                 return self._to_page(request, message)
             if verdict is Verdict.HOLDS:

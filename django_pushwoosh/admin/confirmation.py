@@ -14,7 +14,7 @@ from django.core import signing
 
 from django_pushwoosh.models import Device, ScheduledMessage
 from django_pushwoosh.models.devices import DeviceQuerySet
-from django_pushwoosh.protocol.audience import ApplicationGroup, Everyone, FilterExpression
+from django_pushwoosh.protocol.audience import ApplicationGroup, Everyone, FilterExpression, Geozone
 from django_pushwoosh.protocol.errors import Invalid
 from django_pushwoosh.protocol.filters import (
     ApplicationSet,
@@ -30,6 +30,8 @@ from django_pushwoosh.protocol.platforms import PLATFORMS, WINDOWS
 
 SALT = "django_pushwoosh.confirmation"
 MAX_AGE_SECONDS = 3600
+HALF_THE_EQUATOR = 20_037_500
+"""In metres: a place with such a range around it is the whole earth."""
 
 
 class Verdict(Enum):
@@ -59,6 +61,8 @@ def reach_of(message: ScheduledMessage) -> Reach | None:
     match to:
         case Everyone():
             return Reach.EVERYONE
+        case Geozone(range=metres) if metres >= HALF_THE_EQUATOR:
+            return Reach.EVERYONE
         case ApplicationGroup():
             return Reach.GROUP
         case FilterExpression(account_wide=True):
@@ -80,9 +84,12 @@ def _is_limited(expression: Expression) -> bool:
             case Union():
                 right, left = limited.pop(), limited.pop()
                 limited.append(left and right)
-            case Intersection() | Difference():
+            case Intersection():
                 right, left = limited.pop(), limited.pop()
                 limited.append(left or right)
+            case Difference():
+                # What is taken away may be nobody: only what it is taken from says whom it reaches.
+                limited.pop()
             case _:
                 limited.append(isinstance(node, TagSet | AppTagSet))
     return limited[0]
@@ -137,7 +144,7 @@ def _platforms_of(message: ScheduledMessage) -> list[int] | None:
     except Invalid:
         return None
     match to:
-        case Everyone():
+        case Everyone() | Geozone():
             return list(message.parameters.get("platforms") or [])
         case FilterExpression(expression=ApplicationSet(code=code, platforms=names)) if code == message.application:
             numbers = {platform.filter_name: platform.number for platform in PLATFORMS}

@@ -112,7 +112,9 @@ class DeviceAdmin(RecordAdmin):
         return [*self.readonly_fields, "application", "hwid", "platform"] if obj else self.readonly_fields
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        return discreet(request, super().get_list_display(request), {"hwid_shown": "hwid_masked"})
+        return discreet(
+            request, super().get_list_display(request), {"hwid_shown": "hwid_masked", "tags_shown": "tags_masked"}
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Device], search_term: str
@@ -149,9 +151,11 @@ class DeviceAdmin(RecordAdmin):
 
     @admin.display(description=_("tags"))
     def tags_shown(self, device: Device) -> str:
-        words = [f"{name}: {tag_words(value)}" for name, value in sorted(device.tags.items())[:MOST_TAGS]]
-        more = len(device.tags) - len(words)
-        return " · ".join(words) + (f" · +{more}" if more > 0 else "") or "—"
+        return _listed(device.tags)
+
+    @admin.display(description=_("tags"))
+    def tags_masked(self, device: Device) -> str:
+        return _listed(masked_json(device.tags) if device.is_phone_number else device.tags)
 
     @admin.display(description=_("speaks for"))
     def links_shown(self, device: Device) -> Any:
@@ -160,6 +164,12 @@ class DeviceAdmin(RecordAdmin):
         links = device.links.select_related("django_user").order_by("-since")[:20]
         rows = [(link.user_id, link.since.date(), link.until.date() if link.until else "…") for link in links]
         return format_html_join("", "<div>{} ({} – {})</div>", rows) or "—"
+
+
+def _listed(tags: dict[str, Any]) -> str:
+    words = [f"{name}: {tag_words(value)}" for name, value in sorted(tags.items())[:MOST_TAGS]]
+    more = len(tags) - len(words)
+    return " · ".join(words) + (f" · +{more}" if more > 0 else "") or "—"
 
 
 def tag_words(value: Any) -> str:

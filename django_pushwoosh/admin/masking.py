@@ -34,7 +34,17 @@ def masked(text: str) -> str:
 
 
 def masked_json(value: Any) -> Any:
-    return json.loads(masked(json.dumps(value, ensure_ascii=False)))
+    return json.loads(masked(json.dumps(_worded(value), ensure_ascii=False)))
+
+
+def _worded(value: Any) -> Any:
+    """Long whole numbers as text: a phone number may be written as one."""
+    if isinstance(value, dict):
+        return {key: _worded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_worded(each) for each in value]
+    is_long = isinstance(value, int) and not isinstance(value, bool) and value >= 10**7
+    return str(value) if is_long else value
 
 
 def is_numbered(message: ScheduledMessage) -> bool:

@@ -143,6 +143,8 @@ def test_a_time_that_passes_before_the_confirmation_is_told(editor: Client, fill
         ("filter_expression", {"devices_filter": 'A("TEST0-00001")'}, 5, "No tag limits"),
         ("filter_expression", {"devices_filter": 'A("TEST0-00001", ["Android"])'}, 2, "No tag limits"),
         ("filter_expression", {"devices_filter": 'A("OTHER-00002")'}, None, "No tag limits"),
+        ("filter_expression", {"devices_filter": r'A("TEST0-00001") \ T("A", EQ, 1)'}, None, "No tag limits"),
+        ("geozone", {"geozone_lat": "0", "geozone_lng": "0", "geozone_range": "40000000"}, 5, "everyone"),
         ("filter_expression", {"devices_filter": 'G("GROUP-00001") * A("TEST0-00001")'}, None, "No tag limits"),
         ("filter_expression", {"devices_filter": 'A("TEST0-00001") + T("A", EQ, 1)'}, None, "No tag limits"),
     ],

@@ -368,3 +368,12 @@ def test_an_application_is_paused_and_a_tag_declared_by_hand(admin_client: Clien
     admin_client.post(url("tagdefinition", "add"), tag)
     assert admin_client.post(url("tagdefinition", "add"), tag).context["errors"]
     assert TagDefinition.objects.count() == 1
+
+
+def test_numbers_in_the_tags_of_a_phone_number_are_masked_too(staff: Staff) -> None:
+    device = phone("+14155554567", platform=18, tags={"Phone": "+14155554567", "Digits": 14155554567})
+    looker = staff("view_device")
+    for address in (url("device"), url("device", "change", device.pk)):
+        page = looker.get(address).content.decode()
+        assert "415555" not in page, address
+        assert "4567" in page
