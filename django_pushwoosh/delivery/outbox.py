@@ -100,7 +100,7 @@ def ours() -> Q:
 def claim(
     limit: int, *, now: datetime, lease: timedelta = LEASE, owner: str = "", using: str | None = None
 ) -> list[OutboxEntry]:
-    """Take up to `limit` due entries, in order of their ids; unsettled ones come back after `lease`.
+    """Take up to `limit` due entries, longest due first; unsettled ones come back after `lease`.
 
     No two entries of one claim share a key. A conditional UPDATE decides between competing workers on every
     database; where rows can be skipped while locked, they do not even meet.
@@ -224,12 +224,10 @@ def retry(entry: OutboxEntry, *, now: datetime) -> bool:
 
 
 def expired(limit: int, *, now: datetime, lease: timedelta = LEASE, using: str | None = None) -> list[OutboxEntry]:
-    """Take over entries whose worker did not come back; nobody knows what became of their calls."""
+    """Take over entries whose worker did not come back; `begun_at` tells whether a call may have left."""
     using = using or router.db_for_write(OutboxEntry)
     taken = []
-    for entry in (
-        OutboxEntry.objects.using(using).expired(now).filter(ours()).select_related("dispatch", "chunk")[:limit]
-    ):
+    for entry in _with_owners(OutboxEntry.objects.using(using).expired(now).filter(ours()))[:limit]:
         token = f"recovery:{uuid4().hex}"
         if (
             _held(entry)

@@ -117,13 +117,8 @@ def _sent(
     told = storable(" ".join(filter(None, (warning, _missing(unknown_devices)))))
     dispatch = _with_dispatch(entry, now, answer, status=status, told=told, message_code=code)
     if dispatch is None and code != answers.CODE_NOT_AVAILABLE:
-        outbox.enqueue(
-            Call.of("cancelMessage", entry.application, message=code),
-            key=entry.key,
-            application=settings.application(entry.application),
-            now=now,
-            using=entry._state.db,
-        )
+        # Deleted while it was being sent.
+        _enqueue_cancel(code, entry.application, entry.key, entry._state.db, now)
     elif dispatch is not None and dispatch.is_unwanted and dispatch.is_known_upstream:
         stop(dispatch, entry.application, now=now)
 
@@ -133,9 +128,16 @@ def stop(dispatch: Dispatch, application: str, *, now: datetime) -> None:
     using = dispatch._state.db
     if dispatch.entries.using(using).filter(method__in=ENDING).unsettled().exists():
         return
+    key = outbox.message_key(dispatch.message_id)
+    _enqueue_cancel(dispatch.message_code, application, key, using, now, dispatch)
+
+
+def _enqueue_cancel(
+    code: str, application: str, key: str, using: str | None, now: datetime, dispatch: Dispatch | None = None
+) -> None:
     outbox.enqueue(
-        Call.of("cancelMessage", application, message=dispatch.message_code),
-        key=outbox.message_key(dispatch.message_id),
+        Call.of("cancelMessage", application, message=code),
+        key=key,
         application=settings.application(application),
         dispatch=dispatch,
         now=now,
@@ -165,8 +167,9 @@ def _with_dispatch(entry: OutboxEntry, now: datetime, answer: Answer | None, **c
         return None
     changes |= {"settled_at": now, "answer": storable(answer.document) if answer is not None else None}
     Dispatch.objects.using(using).filter(pk=dispatch.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(dispatch, name, value)
     message.settle()
-    dispatch.refresh_from_db(using=using)
     transaction.on_commit(lambda: message_settled.send_robust(Dispatch, dispatch=dispatch), using=using, robust=True)
     return dispatch
 

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from django_pushwoosh.delivery import outbox
-from django_pushwoosh.delivery.results import ENDING
+from django_pushwoosh.delivery.results import ENDING, lock
 from django_pushwoosh.models import (
     BulkJob,
     BulkJobChunk,
@@ -24,15 +24,13 @@ def retry(entry: OutboxEntry) -> bool:
     """Queue a failed, left or uncertain entry once more; a cancelled one too, unless it is a message's or a job's."""
     using = entry._state.db
     with transaction.atomic(using=using):
-        message = entry.dispatch.message if entry.dispatch is not None else None
-        if message is not None:
-            message = ScheduledMessage.objects.using(using).select_for_update().get(pk=message.pk)
+        lock(entry)
         if not outbox.retry(entry, now=timezone.now()):
             return False
-        if message is not None and entry.method not in ENDING:
+        if entry.dispatch is not None and entry.method not in ENDING:
             dispatches = Dispatch.objects.using(using).filter(entries=entry)
             dispatches.update(status=Dispatch.Status.QUEUED, settled_at=None, told="", is_unwanted=False)
-            message.settle()
+            ScheduledMessage.objects.using(using).get(pk=entry.dispatch.message_id).settle()
         if entry.chunk_id:
             BulkJobChunk.objects.using(using).filter(entries=entry).update(status=BulkJobChunk.Status.QUEUED)
             BulkJob.objects.using(using).filter(chunks__entries=entry, status=BulkJob.Status.ENDED).update(

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.processes import running, until
-from tests.servers import answers, free_port
+from tests.demo import Demo
+from tests.processes import until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 QUIET = [
@@ -24,39 +19,12 @@ QUIET = [
 MILLISECONDS = 10_000
 
 
-@dataclass
-class Demo:
-    site: str
-    sandbox: str
-    folder: Path
-
-    def phones(self) -> dict[str, Any]:
-        """What the sandbox's phones hold."""
-        with urllib.request.urlopen(f"{self.sandbox}/phones.json?since=0&devices=-1") as answer:
-            return json.load(answer)
-
-    def post(self, path: str, body: bytes, content_type: str = "text/plain") -> dict[str, Any]:
-        request = urllib.request.Request(self.site + path, body, {"Content-Type": content_type})
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
-
-
 @pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    folder = tmp_path_factory.mktemp("demo")
-    port, sandbox_port = free_port(), free_port()
-    environment = {
-        "DJANGO_SETTINGS_MODULE": "example_project.settings",
-        "DEMO_FOLDER": str(folder),
-        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
-        "CELERY_BROKER_URL": "memory://",
-        "PUSHWOOSH_API_ROOT": f"http://127.0.0.1:{sandbox_port}",
-    }
-    demo = Demo(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}", folder)
-    with running(["manage.py", "demo", "--port", str(port)], folder / "demo.log", environment) as process:
-        until(lambda: process.poll() is not None or answers(demo.site), 60, "the demo's start")
-        assert process.poll() is None, (folder / "demo.log").read_text()
-        until(lambda: len(demo.phones()["devices"] or ()) >= 200, 60, "the registration of the seeded devices")
+    demo = Demo(tmp_path_factory.mktemp("demo"))
+    with demo.run() as process:
+        demo.wait(process)
+        until(lambda: len(demo.hwids()) >= 200, 60, "the registration of the seeded devices")
         yield demo
 
 

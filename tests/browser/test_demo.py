@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Demo
+from tests.demo import Demo
 
 
 @pytest.fixture
@@ -145,19 +144,16 @@ def test_mistakes_are_told_on_the_page_and_nothing_typed_is_lost(admin: Page, de
 
 
 def test_a_call_as_an_sdk_sends_it_is_a_device_in_the_admin_and_in_the_sandbox(admin: Page, demo: Demo) -> None:
-    body = {
-        "request": {
-            "application": "DEMO0-00001", "hwid": "5b0c2f0e-6d1f-4a4e-9a53-2f0f6a9d5a10", "v": "6.10.0",
-            "device_type": 3, "userId": "user-42", "language": "en", "timezone": 7200, "device_model": "Google Pixel 8",
-            "push_token": "fEx4mple:APA91bExampleToken", "tags": {"Age": 25},
-        }
-    }  # fmt: skip
-    answer = demo.post("/json/1.3/registerDevice", json.dumps(body).encode())
+    hwid = "5b0c2f0e-6d1f-4a4e-9a53-2f0f6a9d5a10"
+    answer = demo.call(
+        "registerDevice", hwid=hwid, v="6.10.0", device_type=3, userId="user-42", language="en", timezone=7200,
+        device_model="Google Pixel 8", push_token="fEx4mple:APA91bExampleToken", tags={"Age": 25},
+    )  # fmt: skip
 
     assert answer == {"status_code": 200, "status_message": "OK", "response": None}
-    [phone] = [each for each in demo.phones()["devices"] if each["hwid"] == body["request"]["hwid"]]
+    [phone] = [each for each in demo.phones()["devices"] if each["hwid"] == hwid]
     assert (phone["user_id"], phone["tags"]["Age"], phone["model"]) == ("user-42", 25, "Google Pixel 8")
-    admin.goto(f"{demo.site}/admin/django_pushwoosh/device/?q={body['request']['hwid']}")
+    admin.goto(f"{demo.site}/admin/django_pushwoosh/device/?q={hwid}")
     row = admin.locator("#result_list tbody tr")
     expect(row).to_have_count(1)
     expect(row).to_contain_text("Android")
