@@ -33,7 +33,14 @@ from django.utils.translation import gettext_lazy as _
 from django_pushwoosh import push
 from django_pushwoosh.admin import confirmation
 from django_pushwoosh.admin.confirmation import Reach, Verdict
-from django_pushwoosh.admin.following import IS_BEING_CANCELLED, SENDING, is_cancellable, report_on, when_words
+from django_pushwoosh.admin.following import (
+    IS_BEING_CANCELLED,
+    SENDING,
+    is_cancellable,
+    report_on,
+    warnings_about,
+    when_words,
+)
 from django_pushwoosh.admin.forms import AUDIENCE_LABELS, ComposerForm
 from django_pushwoosh.admin.masking import is_numbered, masked, sees_numbers
 from django_pushwoosh.admin.records import RecordAdmin, minute
@@ -164,6 +171,7 @@ class ScheduledMessageAdmin(RecordAdmin):
 
     def _compose(self, request: HttpRequest, draft: ScheduledMessage | None) -> HttpResponse:
         preview = ""
+        warnings: list[str] = []
         if request.method == "POST":
             is_sending = "_send" in request.POST
             if is_sending and not self.has_add_permission(request):
@@ -176,6 +184,7 @@ class ScheduledMessageAdmin(RecordAdmin):
                         return response
                 elif form.call is not None:
                     preview = form.call.shown()
+                    warnings = warnings_about(form.meant.put_into(ScheduledMessage()))
         else:
             form = self._blank_form(request, draft)
         context = {
@@ -187,6 +196,7 @@ class ScheduledMessageAdmin(RecordAdmin):
             "errors": form.errors,
             "original": draft,
             "preview": preview,
+            "warnings": warnings,
             "has_view_permission": self.has_view_permission(request),
             "has_history": self.has_view_or_change_permission(request),
             "may_send": self.has_add_permission(request),

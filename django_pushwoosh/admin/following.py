@@ -15,13 +15,16 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
+from django_pushwoosh import push
 from django_pushwoosh.admin.masking import masked
 from django_pushwoosh.conf import settings
 from django_pushwoosh.models import Attempt, Dispatch, OutboxEntry, Pause, ScheduledMessage
-from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE
+from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE, MessagesCreated
 from django_pushwoosh.protocol.calls import METHODS, Call
+from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import Invalid
 from django_pushwoosh.protocol.parameters import BY_NAME
+from django_pushwoosh.protocol.refusals import parted
 
 SENDING = ("createMessage", "createTargetedMessage")
 CANCELLING = ("cancelMessage", "deleteMessage")
@@ -41,6 +44,7 @@ class DispatchLine:
     dispatch: Dispatch
     words: str
     told: str
+    advice: str
     tone: str
     sent: str
     answer: str
@@ -65,6 +69,7 @@ class Report:
     lines: list[DispatchLine]
     page: Page[Dispatch]
     notices: list[str]
+    warnings: list[str]
     is_moving: bool
     is_cancellable: bool
     draft: str = ""
@@ -101,6 +106,7 @@ def report_on(message: ScheduledMessage, page: Any = 1, *, is_masked: bool = Tru
         lines=[_line(each, message, show) for each in found.object_list],
         page=found,
         notices=list(_notices(message)),
+        warnings=[show(each) for each in warnings_about(message)],
         is_moving=unsettled.exists(),
         is_cancellable=is_cancellable(message),
         draft=show(as_text(message.parameters)) if message.status == ScheduledMessage.Status.DRAFT else "",
@@ -120,6 +126,24 @@ def content_words(message: ScheduledMessage) -> list[tuple[str, str]]:
         if value:
             words.append((gettext(BY_NAME[name].label), str(value)))
     return words
+
+
+def place_of(path: str) -> str:
+    """A parameter's label, with its platform: “iOS: Sound”."""
+    row = BY_NAME.get(path.split(".", 1)[0].split("[", 1)[0])
+    if row is None:
+        return path
+    label = gettext(row.label)
+    return f"{row.platform.label}: {label}" if row.platform is not None else label
+
+
+def warnings_about(message: ScheduledMessage) -> list[str]:
+    """What Pushwoosh would silently ignore in it; nothing for a draft that is not yet whole."""
+    try:
+        found = push.warnings(message, message.queued_at)
+    except Invalid:
+        return []
+    return [f"{place_of(each.path)}: {gettext(each.text)}" if each.path else gettext(each.text) for each in found]
 
 
 def audience_words(message: ScheduledMessage) -> str:
@@ -205,9 +229,10 @@ def _words_of_message(message: ScheduledMessage) -> str:
 def unknown_devices(dispatch: Dispatch) -> set[str]:
     """The recipients that Pushwoosh's answer says it does not know."""
     response = dispatch.answer.get("response") if isinstance(dispatch.answer, dict) else None
-    unknown = response.get("UnknownDevices") if isinstance(response, dict) else None
-    lists = unknown.values() if isinstance(unknown, dict) else ()
-    return {str(device) for each in lists if isinstance(each, list) for device in each}
+    try:
+        return set(MessagesCreated.read(Answer(200, 200, response=response)).unknown_devices)
+    except ValueError:
+        return set()
 
 
 def reaches_nobody(dispatch: Dispatch) -> bool:
@@ -238,10 +263,12 @@ def _line(dispatch: Dispatch, message: ScheduledMessage, show: Callable[[str], s
     sending = [entry for entry in entries if entry.method in SENDING]
     retryable = next((entry for entry in sending if entry.status in (ENTRY.FAILED, ENTRY.UNCERTAIN)), None)
     is_sent = dispatch.status == DISPATCH.SENT
+    told, advice = parted(dispatch.told)
     return DispatchLine(
         dispatch=dispatch,
-        words=show(_words_of(dispatch, sending)),
-        told=show(dispatch.told) if is_sent else "",
+        words=show(_words_of(dispatch, told, sending)),
+        told=show(told) if is_sent else "",
+        advice=gettext(advice) if advice else "",
         tone="doubtful" if is_sent and reaches_nobody(dispatch) else "",
         sent=show(shown_call(dispatch.method, message.application, dispatch.arguments)),
         answer=show(as_text(dispatch.answer)) if dispatch.answer is not None else "",
@@ -250,7 +277,7 @@ def _line(dispatch: Dispatch, message: ScheduledMessage, show: Callable[[str], s
     )
 
 
-def _words_of(dispatch: Dispatch, entries: list[OutboxEntry]) -> str:
+def _words_of(dispatch: Dispatch, told: str, entries: list[OutboxEntry]) -> str:
     match dispatch.status:
         case DISPATCH.QUEUED if dispatch.is_unwanted:
             return gettext(
@@ -270,7 +297,7 @@ def _words_of(dispatch: Dispatch, entries: list[OutboxEntry]) -> str:
             words = gettext("No answer came; it may have arrived, or not.")
         case _:
             words = gettext("It was cancelled.")
-    return f"{words} {dispatch.told}".strip()
+    return f"{words} {told}".strip()
 
 
 def _words_of_waiting(entries: list[OutboxEntry]) -> str:
@@ -294,6 +321,4 @@ def _words_of_sent(dispatch: Dispatch) -> str:
         )
     else:
         words = gettext("Pushwoosh accepted it as %(code)s.") % {"code": dispatch.message_code}
-    if dispatch.is_unwanted and not dispatch.is_known_upstream:
-        words = f"{words} {gettext('It was cancelled too late: without a code it cannot be stopped.')}"
     return words

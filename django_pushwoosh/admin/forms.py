@@ -29,6 +29,7 @@ from django_pushwoosh.admin.fields import (
     typed,
     words_of,
 )
+from django_pushwoosh.admin.following import place_of
 from django_pushwoosh.admin.widgets import LANGUAGES, is_filled
 from django_pushwoosh.conf import settings
 from django_pushwoosh.models import ScheduledMessage, TagDefinition
@@ -346,15 +347,13 @@ class ComposerForm(forms.Form):
     def problems(self) -> list[tuple[str, str]]:
         """(id, label) of every field that has an error, for the summary above the form."""
         return [
-            (self[name].id_for_label or str(self[name].auto_id), self._place(name))
+            (
+                self[name].id_for_label or str(self[name].auto_id),
+                place_of(name) if name in BY_NAME else str(self[name].label),
+            )
             for name in self.errors
             if name in self.fields
         ]
-
-    def _place(self, name: str) -> str:
-        platform = BY_NAME[name].platform if name in BY_NAME else None
-        label = str(self[name].label)
-        return f"{platform.label}: {label}" if platform is not None else label
 
     def _bound(self, parameters: Any) -> list[BoundField]:
         return [self[each.name] for each in parameters if each.name in self.fields]

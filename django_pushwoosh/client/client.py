@@ -9,7 +9,8 @@ from django_pushwoosh.client.transport import ConnectionLost, NotConnected, Requ
 from django_pushwoosh.protocol import answers
 from django_pushwoosh.protocol.calls import Body, Call, Token
 from django_pushwoosh.protocol.envelope import Answer, read_answer
-from django_pushwoosh.protocol.errors import ConnectionFailed, NoAnswer, ServerFailed, failure_of
+from django_pushwoosh.protocol.errors import ConnectionFailed, NoAnswer, ServerFailed
+from django_pushwoosh.protocol.refusals import failure_of
 
 API_ROOT = "https://api.pushwoosh.com"
 TIMEOUT = (3.05, 20.0)

@@ -66,7 +66,8 @@ def note(call: Call, *, now: datetime, using: str | None = None) -> Device | Non
                 # Somebody deleted it in between.
                 return None
         changes = _changes(device, call, now)
-        if changes:
+        # Registering is noted even where it says nothing new: what Pushwoosh did not know of before, it knows now.
+        if changes or method == "registerDevice":
             devices.filter(pk=device.pk).update(**changes, updated_at=now)
             for name, value in changes.items():
                 setattr(device, name, value)

@@ -6,6 +6,7 @@ parts are written: of two parts that end at once, the second sees the first.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -13,16 +14,28 @@ from typing import Any
 from django.db import transaction
 
 from django_pushwoosh.conf import settings
-from django_pushwoosh.delivery import outbox
-from django_pushwoosh.models import BulkJob, BulkJobChunk, Dispatch, OutboxEntry, ScheduledMessage, storable
+from django_pushwoosh.delivery import outbox, unknown_devices
+from django_pushwoosh.models import (
+    BulkJob,
+    BulkJobChunk,
+    Dispatch,
+    OutboxEntry,
+    ScheduledMessage,
+    is_storable,
+    storable,
+)
 from django_pushwoosh.protocol import answers
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import CallError
+from django_pushwoosh.protocol.refusals import is_lost, told_warnings
 from django_pushwoosh.signals import message_settled
 
 ENDING = ("cancelMessage", "deleteMessage")
 CODE_LENGTH = 40
+BEYOND_REACH = "It cannot be cancelled: Pushwoosh gave no code for it (CODE_NOT_AVAILABLE)."
+MOST_ANSWER = 4 * 1024 * 1024
+"""Characters of an answer that are kept; 1,000 unknown devices with the longest tokens fit in."""
 
 
 def succeeded(entry: OutboxEntry, result: Any, answer: Answer, *, now: datetime) -> None:
@@ -30,9 +43,10 @@ def succeeded(entry: OutboxEntry, result: Any, answer: Answer, *, now: datetime)
     match result:
         case answers.MessagesCreated():
             code = result.codes[0] if result.codes else answers.CODE_NOT_AVAILABLE
-            _sent(entry, code, result.warning, answer, now, result.unknown_devices)
+            dispatch = _sent(entry, code, answer, now, result.unknown_devices)
+            unknown_devices.note(entry, result.unknown_devices, dispatch, now=now)
         case answers.TargetedMessageCreated():
-            _sent(entry, result.message_code, result.warning, answer, now)
+            _sent(entry, result.message_code, answer, now)
         case answers.JobStarted():
             request_id = storable(result.request_id)[:255]
             _with_chunk(entry, now, status=BulkJobChunk.Status.SENT, request_id=request_id)
@@ -98,29 +112,42 @@ def progress(job: BulkJob, change: Callable[[], object], *, now: datetime) -> No
             jobs.filter(status=BulkJob.Status.RUNNING).update(status=BulkJob.Status.ENDED, ended_at=now)
 
 
-def _missing(unknown_devices: tuple[str, ...]) -> str:
-    count = len(unknown_devices)
+def _missing(unknown: tuple[str, ...]) -> str:
+    count = len(unknown)
     return f"Pushwoosh does not know {count} of the devices." if count else ""
 
 
 def _sent(
     entry: OutboxEntry,
     code: str,
-    warning: str,
     answer: Answer,
     now: datetime,
-    unknown_devices: tuple[str, ...] = (),
-) -> None:
-    limited = "1 random device" in warning.lower()
-    status = Dispatch.Status.LIMITED if limited else Dispatch.Status.SENT
-    code = storable(code)[:CODE_LENGTH]
-    told = storable(" ".join(filter(None, (warning, _missing(unknown_devices)))))
+    unknown: tuple[str, ...] = (),
+) -> Dispatch | None:
+    """It was accepted. Without a code it is sent all the same; it can be neither followed nor cancelled."""
+    warnings = answers.warnings_in(answer)
+    status = Dispatch.Status.LIMITED if is_lost(warnings) else Dispatch.Status.SENT
+    if len(code) > CODE_LENGTH or not is_storable(code):
+        # A part of it would be the code of another message, or of none.
+        code = answers.CODE_NOT_AVAILABLE
+    told = storable(" ".join(filter(None, (told_warnings(warnings), _missing(unknown)))))
     dispatch = _with_dispatch(entry, now, answer, status=status, told=told, message_code=code)
     if dispatch is None and code != answers.CODE_NOT_AVAILABLE:
         # Deleted while it was being sent.
         _enqueue_cancel(code, entry.application, entry.key, entry._state.db, now)
-    elif dispatch is not None and dispatch.is_unwanted and dispatch.is_known_upstream:
-        stop(dispatch, entry.application, now=now)
+    elif dispatch is not None and dispatch.is_unwanted:
+        if dispatch.is_known_upstream:
+            stop(dispatch, entry.application, now=now)
+        else:
+            say_it_is_beyond_reach(dispatch)
+    return dispatch
+
+
+def say_it_is_beyond_reach(dispatch: Dispatch) -> None:
+    """Whoever cancelled a dispatch that was sent without a code learns that it could not be stopped."""
+    if BEYOND_REACH not in dispatch.told:
+        dispatch.told = f"{dispatch.told} {BEYOND_REACH}".strip()
+        Dispatch.objects.using(dispatch._state.db).filter(pk=dispatch.pk).update(told=dispatch.told)
 
 
 def stop(dispatch: Dispatch, application: str, *, now: datetime) -> None:
@@ -165,13 +192,22 @@ def _with_dispatch(entry: OutboxEntry, now: datetime, answer: Answer | None, **c
     if message is None or dispatch is None:
         # Deleted while it was being sent; the entry itself keeps what became of it.
         return None
-    changes |= {"settled_at": now, "answer": storable(answer.document) if answer is not None else None}
+    changes |= {"settled_at": now, "answer": _kept(answer) if answer is not None else None}
     Dispatch.objects.using(using).filter(pk=dispatch.pk).update(**changes)
     for name, value in changes.items():
         setattr(dispatch, name, value)
     message.settle()
     transaction.on_commit(lambda: message_settled.send_robust(Dispatch, dispatch=dispatch), using=using, robust=True)
     return dispatch
+
+
+def _kept(answer: Answer) -> Any:
+    """The whole answer, unless it is longer than any answer to a message: no database takes just anything."""
+    document = storable(answer.document)
+    length = len(json.dumps(document))
+    if length <= MOST_ANSWER:
+        return document
+    return {"status_code": answer.status_code, "left_out": f"{length} characters"}
 
 
 def _with_chunk(entry: OutboxEntry, now: datetime, **changes: Any) -> None:

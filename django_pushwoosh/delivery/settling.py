@@ -17,9 +17,11 @@ from django.db import OperationalError, transaction
 from django_pushwoosh.conf import settings
 from django_pushwoosh.delivery import outbox, results
 from django_pushwoosh.models import Attempt, OutboxEntry, Pause, storable
+from django_pushwoosh.protocol.answers import warnings_in
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
-from django_pushwoosh.protocol.errors import CallError, NotSent, OutcomeUnknown, condemns
+from django_pushwoosh.protocol.errors import CallError, NotSent, OutcomeUnknown
+from django_pushwoosh.protocol.refusals import MOST_TEXT, condemns, told_warnings
 from django_pushwoosh.signals import application_paused
 
 logger = logging.getLogger("django_pushwoosh")
@@ -45,10 +47,11 @@ class Settler:
     def sent(self, entry: OutboxEntry, answer: Answer, result: Any, started: datetime) -> None:
         """Pushwoosh took it. That is known for good, even if the lease was lost over a slow answer."""
         entry.attempts_made += 1
+        told = storable(told_warnings(warnings_in(answer)))
 
         def write() -> None:
             self._attempted(entry, started, "ok", answer, "")
-            if outbox.settle_sent(entry, now=self._clock(), told=storable(answer.warning)):
+            if outbox.settle_sent(entry, now=self._clock(), told=told):
                 results.succeeded(entry, result, answer, now=self._clock())
 
         self._commit(entry, write)
@@ -151,7 +154,7 @@ class Settler:
             outcome=outcome,
             http_status=answer.http_status if answer else None,
             status_code=answer.status_code if answer else None,
-            told=told or storable(answer.status_message if answer else ""),
+            told=told or storable(answer.status_message[:MOST_TEXT] if answer else ""),
         )
 
     def _pause(self, code: str, reason: str, now: datetime) -> None:

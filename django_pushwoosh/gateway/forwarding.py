@@ -19,7 +19,8 @@ from django_pushwoosh.gateway.renderers import Refused, accepted, passed_on
 from django_pushwoosh.models import Pause
 from django_pushwoosh.protocol.calls import Call, Policy
 from django_pushwoosh.protocol.envelope import Answer, read_answer
-from django_pushwoosh.protocol.errors import NotSent, OutcomeUnknown, RateLimited, failure_of
+from django_pushwoosh.protocol.errors import NotSent, OutcomeUnknown, RateLimited
+from django_pushwoosh.protocol.refusals import failure_of
 
 logger = logging.getLogger("django_pushwoosh.gateway")
 

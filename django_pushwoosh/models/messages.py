@@ -140,9 +140,12 @@ class Dispatch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.message_code or str(self.transaction_id)
+        return self.message_code if self.is_known_upstream else str(self.transaction_id)
 
     @property
     def is_known_upstream(self) -> bool:
-        """Whether there is a code by which it can be looked up, cancelled or deleted."""
+        """Whether there is a code by which it can be looked up, cancelled or deleted.
+
+        `CODE_NOT_AVAILABLE` is none: the message was sent, and is beyond reach.
+        """
         return bool(self.message_code) and self.message_code != CODE_NOT_AVAILABLE

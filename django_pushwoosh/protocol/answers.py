@@ -6,13 +6,19 @@ raises `ValueError` where the document does not hold what the documents promise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from django_pushwoosh.protocol.envelope import Answer
 
 CODE_NOT_AVAILABLE = "CODE_NOT_AVAILABLE"
-"""Stands for a message code where Pushwoosh keeps no record (immediate, fewer than 10 devices)."""
+"""Stands for a message code where Pushwoosh keeps no record (immediate, fewer than 10 devices): the message was
+accepted, and can be neither looked up nor cancelled. Any number of messages share it; it is no code."""
+
+MOST_WARNINGS = 20
+MOST_TEXT = 2000
+"""Bounds on what is said beside a success; a success it stays."""
 
 
 class Result(Protocol):
@@ -44,6 +50,37 @@ def _count(value: Any) -> int:
     return min(_integer(value), 2**31 - 1)
 
 
+def warnings_in(answer: Answer) -> tuple[str, ...]:
+    """What a success says beside it: in `status_message` (seed 000), or under "warnings" in its response."""
+    listed = answer.response.get("warnings") if isinstance(answer.response, dict) else None
+    each_said = listed if isinstance(listed, list) else [listed]
+    said = (each.get("message") if isinstance(each, dict) else each for each in each_said[:MOST_WARNINGS])
+    texts = [answer.warning, *(each for each in said if isinstance(each, str))]
+    return tuple(dict.fromkeys(text[:MOST_TEXT] for text in texts if text.strip()))
+
+
+def _warning(answer: Answer) -> str:
+    return "; ".join(warnings_in(answer))
+
+
+def _code(value: Any) -> str:
+    """A message's code, or the sentinel for whatever is none."""
+    return value if isinstance(value, str) and value else CODE_NOT_AVAILABLE
+
+
+def _items(value: Any) -> list[Any]:
+    """A list; their side sends one as an object where its numbers have gaps."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Devices as they were listed in the request; what can be no device's name is left out."""
+    found = (str(each) for each in _items(value) if isinstance(each, str | int) and not isinstance(each, bool))
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """It was taken; there is nothing more to say than perhaps a warning."""
@@ -52,16 +89,25 @@ class Accepted:
 
     @classmethod
     def read(cls, answer: Answer) -> Self:
-        return cls(answer.warning)
+        return cls(_warning(answer))
 
 
 @dataclass(frozen=True, slots=True)
 class MessagesCreated:
-    """createMessage: one code per notification, in order. `unknown_devices` lists recipients they do not know."""
+    """createMessage: one code per notification, in order; `CODE_NOT_AVAILABLE` where there is none.
+
+    `unknown_by_code` has the recipients that Pushwoosh does not know, hwids or push tokens as they were sent, by the
+    code of their message, `""` where it has none; `unknown_devices` has them all. No document mentions them: both
+    shapes were seen in recorded answers.
+    """
 
     codes: tuple[str, ...]
-    unknown_devices: tuple[str, ...] = ()
+    unknown_by_code: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warning: str = ""
+
+    @property
+    def unknown_devices(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for names in self.unknown_by_code.values() for name in names))
 
     @classmethod
     def read(cls, answer: Answer) -> Self:
@@ -69,10 +115,11 @@ class MessagesCreated:
         codes = response.get("Messages")
         if not isinstance(codes, list):
             raise ValueError('the answer has no list "Messages"')
-        unknown = response.get("UnknownDevices")
-        lists = unknown.values() if isinstance(unknown, dict) else ()
-        devices = (device for each in lists if isinstance(each, list) for device in each)
-        return cls(tuple(map(str, codes)), tuple(dict.fromkeys(map(str, devices))), answer.warning)
+        listed = response.get("UnknownDevices")
+        # Without any key it would be a plain list.
+        by_code = listed if isinstance(listed, dict) else {"": listed}
+        unknown = {code: names for code, each in by_code.items() if (names := _names(each))}
+        return cls(tuple(map(_code, codes)), unknown, _warning(answer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +134,7 @@ class TargetedMessageCreated:
         code = response.get("messageCode")
         if not isinstance(code, str):
             raise ValueError('the answer has no "messageCode"')
-        return cls(code, str(response.get("trackingCode") or ""), answer.warning)
+        return cls(_code(code), str(response.get("trackingCode") or ""), _warning(answer))
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,23 +329,28 @@ def _items(value: Iterable[Any], path: str) -> list[Any]:
 
 
 def _identifiers(ids: Iterable[str], path: str) -> tuple[str, ...]:
-    items = _items(ids, path)
+    items = ids if type(ids) is list else _items(ids, path)
     if not items:
         raise InvalidMessage(Problem(path, "there is none: use EVERYONE if you mean everyone"))
-    strings = list(_each_identifier(items, path))
+    strings = items if _are_plain(items) else list(_each_identifier(items, path))
     # A set has no order of its own; the parts of a long list must be the same on every run.
     return tuple(sorted(strings) if isinstance(ids, (set, frozenset)) else dict.fromkeys(strings))
+
+
+def _are_plain(items: list[Any]) -> bool:
+    """Whether no identifier needs a second look: there may be a hundred thousand of them."""
+    for each in items:
+        if type(each) is not str or not 0 < len(each) <= LONGEST_IDENTIFIER:
+            return False
+    joined = "".join(items)
+    return joined.isprintable() and " " not in joined
 
 
 def _each_identifier(items: list[Any], path: str) -> Iterator[str]:
     problems: list[Problem] = []
     for index, item in enumerate(items):
-        # The plain case first: there may be a hundred thousand of them.
-        if type(item) is str and 0 < len(item) <= LONGEST_IDENTIFIER and _is_plain(item):
-            yield item
-            continue
         try:
-            yield Text(LONGEST_IDENTIFIER).clean(item, f"{path}[{index}]")
+            yield _IDENTIFIER.clean(item, f"{path}[{index}]")
         except Invalid as error:
             problems.extend(error.problems)
             if len(problems) >= MOST_PROBLEMS:
@@ -354,9 +359,7 @@ def _each_identifier(items: list[Any], path: str) -> Iterator[str]:
         raise InvalidMessage(*problems)
 
 
-def _is_plain(text: str) -> bool:
-    return text.isascii() and text.isprintable() and not text.isspace()
-
+_IDENTIFIER = Text(LONGEST_IDENTIFIER)
 
 _WORDS = {
     filters.Operator.EQ: "is",

@@ -132,12 +132,11 @@ class Method:
         return cleaned
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One invocation of a method, without its token.
 
-    `raw` holds the original bytes of an SDK's call: they are forwarded as they came, never re-encoded. `group` stands
-    for `application` in a message to an application group.
+    `raw` holds the original bytes of an SDK's call: they are forwarded as they came, never re-encoded.
     """
 
     method: Method
@@ -168,11 +167,12 @@ class Call:
             return self.raw
         if self.method.body is Body.URL:
             return b""
-        arguments = dict(self.arguments)
-        if "applications_group" not in arguments and self.method.application_required:
-            arguments = {"application": self.application, **arguments}
+        arguments: dict[str, Any] = {}
         if self.method.token is Token.API:
-            arguments = {"auth": api_token, **arguments}
+            arguments["auth"] = api_token
+        if self.method.application_required and "applications_group" not in self.arguments:
+            arguments["application"] = self.application
+        arguments.update(self.arguments)
         return wrap(arguments) if self.method.body is Body.ENVELOPE else encode(arguments)
 
     def shown(self) -> str:

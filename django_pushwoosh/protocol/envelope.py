@@ -7,8 +7,9 @@ forwarding on ours, the sandbox on theirs.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from json import encoder
 from typing import Any
 
 OK = 200
@@ -110,6 +111,23 @@ def reply(status_code: int, status_message: str = "OK", response: Any = _ABSENT)
     return encode(document)
 
 
+def _compact_encoder() -> Callable[[Any, int], Iterable[str]]:
+    """What `json.dumps` makes anew for every document, made once: making it takes a third of a message's encoding."""
+    make: Any = getattr(encoder, "c_make_encoder", None)
+    if make is None:
+        return lambda document, level: (json.dumps(document, separators=(",", ":")),)
+    made: Callable[[Any, int], Iterable[str]] = make(
+        None, json.JSONEncoder().default, encoder.encode_basestring_ascii, None, ":", ",", False, False, True
+    )
+    return made
+
+
+_compact = _compact_encoder()
+
+
 def encode(document: Any) -> bytes:
-    """JSON in ASCII, so that not even a lone surrogate from an SDK can break the encoding."""
-    return json.dumps(document, separators=(",", ":")).encode("ascii")
+    """JSON in ASCII, so that not even a lone surrogate from an SDK can break the encoding.
+
+    Raises `RecursionError` for a document that contains itself, and `TypeError` for what JSON cannot hold.
+    """
+    return "".join(_compact(document, 0)).encode("ascii")

@@ -1,16 +1,19 @@
 """A message: what is said and how it is shown. Whom it is for and when it leaves are said when it is sent.
 
-A `Message` is checked as a whole when it is made, by the rows of `parameters` and by the rules between them, and the
-error names everything that has to change. `call` joins it with an audience and a time into the one `Call` that says
-all three. Source: seed 001 (createMessage, createTargetedMessage).
+A `Message` is checked as a whole when it is made, by the rows of `parameters` and by the rules between them
+(`conflicts`), and the error names everything that has to change. `call` joins it with an audience and a time into the
+one `Call` that says all three. Source: seed 001 (createMessage, createTargetedMessage).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
+from django_pushwoosh.protocol import conflicts, personalisation
 from django_pushwoosh.protocol.audience import (
     KEYS,
     ApplicationGroup,
@@ -27,19 +30,19 @@ from django_pushwoosh.protocol.fields import (
     Code,
     JsonObject,
     closest,
-    is_web_address,
     shown,
 )
 from django_pushwoosh.protocol.parameters import BY_NAME, PARAMETERS
-from django_pushwoosh.protocol.platforms import BY_NUMBER, SMS, WINDOWS
+from django_pushwoosh.protocol.platforms import BY_NUMBER, SMS
 
-SILENT = ("ios_silent", "android_silent", "huawei_android_silent")
-
-_KINDS = {row.name: row.kind for row in PARAMETERS if row.group not in ("schedule", "audience")}
-_CONTENT = ("content", "preset", "rich_media", "wns_content", "live_activity")
-_TARGETED_ONLY = tuple(row.name for row in PARAMETERS if row.targeted_only)
+_ROWS = tuple(row for row in PARAMETERS if row.group not in ("schedule", "audience"))
+_KINDS = {row.name: row.kind for row in _ROWS}
+_PLAIN_LENGTHS = {row.name: row.kind.plain_length for row in _ROWS if row.name not in conflicts.RELATED}
+_PLAIN_RANGES = {row.name: row.kind.plain_range for row in _ROWS if row.name not in conflicts.RELATED}
+_TARGETED_ONLY = frozenset(row.name for row in PARAMETERS if row.targeted_only)
 _CODE = Code()
 _EXTRA = JsonObject()
+_LONGEST_WORD = BY_NAME["transactionId"].kind.plain_length
 _PHONE_NUMBER = re.compile(r"\+[0-9]{6,15}")
 
 _ELSEWHERE = {
@@ -79,8 +82,14 @@ class Message:
         extra: Mapping[str, Any] | None = None,
         **parameters: Any,
     ) -> None:
-        given: dict[str, Any] = {"content": content, "title": title, **parameters}
-        self.parameters, self.extra = _checked(given, extra)
+        if content is not None:
+            parameters["content"] = content
+        if title is not None:
+            parameters["title"] = title
+        if extra is None and _is_plain(parameters):
+            self.parameters, self.extra = parameters, {}
+        else:
+            self.parameters, self.extra = _checked(parameters, extra)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Message:
@@ -119,67 +128,100 @@ class Message:
         send_date: str = "now",
         timezone: str | None = None,
         ignore_user_timezone: bool = True,
+        now: datetime | None = None,
     ) -> Call:
         """The call that sends it from an application to an audience: createTargetedMessage for a `FilterExpression`,
         createMessage for all others.
 
         `transaction_id` must be the same in every attempt to send the same thing. `send_date` is "now" or
-        `YYYY-MM-DD HH:mm` in `timezone` (UTC where there is none). Raises `InvalidMessage`.
+        `YYYY-MM-DD HH:mm` in `timezone` (UTC where there is none). With `now` (aware), a day in the Inbox that ends
+        before it begins is refused. Raises `InvalidMessage`.
         """
         if not isinstance(audience, Audience):
             raise InvalidMessage(Problem("to", f"must be an audience, such as Devices([…]), not {shown(audience)}"))
-        problems: list[Problem] = []
-        application = _cleaned("application", _CODE.clean, application, problems)
-        schedule: dict[str, Any] = {
-            "send_date": send_date,
-            "ignore_user_timezone": ignore_user_timezone,
-            "timezone": timezone,
-            "transactionId": transaction_id,
-        }
-        if timezone is None:
-            del schedule["timezone"]
-        for name, value in schedule.items():
-            schedule[name] = _cleaned(name, BY_NAME[name].kind.clean, value, problems)
-        problems.extend(self._misfits(audience))
+        problems = self._misfits(audience)
+        if type(application) is not str or not _is_code(application):
+            _cleaned("application", _CODE.clean, application, problems)
+        schedule: dict[str, Any] = {"send_date": "now", "ignore_user_timezone": True, "transactionId": transaction_id}
+        if type(transaction_id) is not str or not _is_plain_word(transaction_id):
+            _schedule(schedule, problems, transactionId=transaction_id)
+        if timezone is not None or ignore_user_timezone is not True or type(send_date) is not str or send_date != "now":
+            _schedule(
+                schedule,
+                problems,
+                send_date=send_date,
+                timezone=timezone,
+                ignore_user_timezone=ignore_user_timezone,
+            )
+        if "inbox_date" in self.parameters:
+            problems.extend(self._inbox(schedule["send_date"], now))
         if problems:
             raise InvalidMessage(*problems)
 
-        if isinstance(audience, FilterExpression):
-            audience = audience.bound_to(application)
-        target = audience.arguments()
         said = {**schedule, **self.parameters, **self.extra}
         if isinstance(audience, FilterExpression):
-            call = Call(METHODS["createTargetedMessage"], application, {**target, **said})
+            audience = audience.bound_to(application)
+            call = Call(METHODS["createTargetedMessage"], application, audience.arguments() | said)
         elif isinstance(audience, ApplicationGroup):
-            call = Call(METHODS["createMessage"], application, {**target, "notifications": [said]})
+            call = Call(METHODS["createMessage"], application, audience.arguments() | {"notifications": [said]})
         else:
-            call = Call(METHODS["createMessage"], application, {"notifications": [{**said, **target}]})
+            said.update(audience.arguments())
+            call = Call(METHODS["createMessage"], application, {"notifications": [said]})
         verify_audience(call, audience)
         return call
 
-    def _misfits(self, audience: Audience) -> Iterator[Problem]:
-        """What this message cannot be to that audience."""
-        platforms = self.parameters.get("platforms")
-        if isinstance(audience, (Devices, Users)) and len(audience.ids) > MOST_TARGETS:
-            yield Problem(audience.keys[0], f"one message reaches {MOST_TARGETS} at most: use split()")
-        if platforms == [SMS.number] and not (
-            isinstance(audience, Devices) and len(audience.ids) == 1 and _PHONE_NUMBER.fullmatch(audience.ids[0])
-        ):
+    def warnings(
+        self,
+        audience: Audience,
+        *,
+        send_date: str = "now",
+        timezone: str | None = None,
+        ignore_user_timezone: bool = True,
+        now: datetime | None = None,
+    ) -> list[Problem]:
+        """What Pushwoosh would take and silently ignore, or read in another way than it looks.
+
+        The arguments are those of `call`; `now` (aware) is the present where it is left out.
+        """
+        moment = now or datetime.now(UTC)
+        return conflicts.warnings(
+            conflicts.Sending(self.parameters, audience, send_date, timezone, ignore_user_timezone, moment)
+        )
+
+    def _inbox(self, send_date: str | None, now: datetime | None) -> Iterator[Problem]:
+        """Pushwoosh takes a push out of the Inbox as the day begins (UTC)."""
+        day = now.astimezone(UTC).strftime("%Y-%m-%d") if now and send_date == "now" else (send_date or "now")[:10]
+        if day != "now" and self.parameters["inbox_date"] <= day:
             yield Problem(
-                "devices", "an SMS goes to exactly one device, whose id is a phone number such as +4712345678"
+                "inbox_date", f"must be after the day of sending, {day}: it leaves the Inbox as the day begins"
             )
-        if isinstance(audience, FilterExpression):
-            if platforms:
-                names = ", ".join(f'"{BY_NUMBER[number].filter_name}"' for number in platforms)
-                yield Problem(
-                    "platforms",
-                    "cannot be combined with a filter expression: name them in the expression, "
-                    f'as Application("CODE", platforms=[{names}])',
-                )
-        else:
-            for name in _TARGETED_ONLY:
-                if name in self.parameters:
-                    yield Problem(name, "goes only with a filter expression: use rich_media instead")
+
+    def _misfits(self, audience: Audience) -> list[Problem]:
+        """What this message cannot be to that audience."""
+        problems = []
+        if isinstance(audience, (Devices, Users)) and len(audience.ids) > MOST_TARGETS:
+            problems.append(Problem(audience.keys[0], f"one message reaches {MOST_TARGETS} at most: use split()"))
+        if "platforms" in self.parameters:
+            problems.extend(_limited(audience, self.parameters["platforms"]))
+        if not _TARGETED_ONLY.isdisjoint(self.parameters) and not isinstance(audience, FilterExpression):
+            for name in sorted(_TARGETED_ONLY.intersection(self.parameters)):
+                problems.append(Problem(name, "goes only with a filter expression: use rich_media instead"))
+        return problems
+
+
+def _limited(audience: Audience, platforms: list[int]) -> Iterator[Problem]:
+    """What a message that is limited to platforms cannot be to an audience."""
+    if isinstance(audience, FilterExpression):
+        names = ", ".join(f'"{BY_NUMBER[number].filter_name}"' for number in platforms)
+        yield Problem(
+            "platforms",
+            "cannot be combined with a filter expression: name them in the expression, "
+            f'as Application("CODE", platforms=[{names}])',
+        )
+    if platforms == [SMS.number] and not (
+        isinstance(audience, Devices) and len(audience.ids) == 1 and _PHONE_NUMBER.fullmatch(audience.ids[0])
+    ):
+        yield Problem("devices", "an SMS goes to exactly one device, whose id is a phone number such as +4712345678")
 
 
 def verify_audience(call: Call, audience: Audience) -> None:
@@ -187,18 +229,53 @@ def verify_audience(call: Call, audience: Audience) -> None:
 
     Raises `InvalidMessage`.
     """
-    expected = audience.arguments()
     arguments = call.arguments
-    notifications = arguments.get("notifications", ())
-    if call.method.name == "createMessage" and len(notifications) != 1:
+    places = (arguments, *arguments.get("notifications", ()))
+    if len(places) != 2 and call.method.name == "createMessage":
         raise InvalidMessage("A call carries exactly one message.")
-    for key in KEYS:
-        found = [place[key] for place in (arguments, *notifications) if key in place]
-        wanted = [expected[key]] if key in expected else []
-        if found != wanted or not all(found):
-            raise InvalidMessage(Problem(key, f"the audience ({audience.kind}) was lost or changed on its way out"))
-    if set(audience.keys) != set(expected):
-        raise InvalidMessage(f"The audience ({audience.kind}) was lost: it does not say whom it is.")
+    expected = audience.arguments()
+    foreign = _foreign(audience.keys)
+    found = 0
+    for place in places:
+        if not foreign.isdisjoint(place):
+            raise _lost(audience)
+        for key, value in expected.items():
+            if key in place:
+                found += 1
+                if not value or place[key] != value:
+                    raise _lost(audience)
+    if found != len(audience.keys):
+        raise _lost(audience)
+
+
+def _lost(audience: Audience) -> InvalidMessage:
+    path = audience.keys[0] if audience.keys else ""
+    return InvalidMessage(Problem(path, f"the audience ({audience.kind}) was lost or changed on its way out"))
+
+
+@lru_cache(maxsize=64)
+def _foreign(keys: tuple[str, ...]) -> frozenset[str]:
+    """The keys by which a request would name another audience than the one that has these."""
+    return frozenset(KEYS).difference(keys)
+
+
+@lru_cache(maxsize=1024)
+def _is_code(text: str) -> bool:
+    try:
+        return _CODE.clean(text) == text
+    except Invalid:
+        return False
+
+
+def _is_plain_word(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST_WORD and text.isprintable() and not text.isspace()
+
+
+def _schedule(schedule: dict[str, Any], problems: list[Problem], **given: Any) -> None:
+    """Put into `schedule` what was said about the time, cleaned."""
+    for name, value in given.items():
+        if value is not None or name != "timezone":
+            schedule[name] = _cleaned(name, BY_NAME[name].kind.clean, value, problems)
 
 
 def _cleaned(name: str, clean: Callable[[Any, str], Any], value: Any, problems: list[Problem]) -> Any:
@@ -207,6 +284,23 @@ def _cleaned(name: str, clean: Callable[[Any, str], Any], value: Any, problems: 
     except Invalid as error:
         problems.extend(error.problems)
         return None
+
+
+def _is_plain(given: Mapping[str, Any]) -> bool:
+    """Whether a message has content and nothing that needs a second look, as nearly all of them."""
+    try:
+        for name, value in given.items():
+            kind = type(value)
+            if kind is str:
+                if not 0 < len(value) <= _PLAIN_LENGTHS[name] or "{" in value:
+                    return False
+                if not value.isprintable() or value.isspace():
+                    return False
+            elif kind is not int or value not in _PLAIN_RANGES[name]:
+                return False
+    except KeyError:
+        return False
+    return "content" in given
 
 
 def _checked(given: Mapping[Any, Any], extra: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -235,7 +329,9 @@ def _checked(given: Mapping[Any, Any], extra: Any) -> tuple[dict[str, Any], dict
                 problems.append(Problem(f"extra.{name}", "is a parameter of its own: give it beside `extra`"))
     if "link" in cleaned and "minimize_link" not in present:
         cleaned["minimize_link"] = 0
-    problems.extend(_conflicts(cleaned, present))
+    problems.extend(conflicts.conflicts(cleaned, present))
+    for path, text in conflicts.texts_of(cleaned):
+        problems.extend(personalisation.problems(text, path))
     if problems:
         raise InvalidMessage(*problems)
     return cleaned, passed
@@ -248,28 +344,3 @@ def _misplaced(name: object) -> Problem:
     if name in _ELSEWHERE:
         return Problem(path, _ELSEWHERE[name])
     return Problem(path, f"is no documented parameter.{closest(name, _KINDS)} Others pass through extra={{…}}.")
-
-
-def _conflicts(cleaned: Mapping[str, Any], present: set[str]) -> Iterator[Problem]:
-    """What the parameters are to each other. `present` counts those whose values were refused, too."""
-    platforms = cleaned.get("platforms")
-    is_silent = any(cleaned.get(name) for name in SILENT)
-    if not is_silent and present.isdisjoint(_CONTENT):
-        yield Problem("content", "is missing: a push without text needs a preset, rich media or a silent flag")
-    if "inbox_date" in present and "inbox_days" in present:
-        yield Problem("inbox_days", "says the same as inbox_date: give one of them")
-    if ("capping_days" in present) != ("capping_count" in present):
-        given, missing = sorted(("capping_days", "capping_count"), key=present.__contains__, reverse=True)
-        yield Problem(missing, f"is missing: {given} counts only together with it")
-    link = cleaned.get("link")
-    if link and not is_web_address(link) and cleaned.get("minimize_link", 0) != 0:
-        yield Problem("minimize_link", "must be 0 for a deep link, which cannot be shortened")
-    if "wns_content" in present and "wns_type" not in present:
-        yield Problem("wns_type", "is missing: wns_content needs to say what it is (Tile, Toast, Badge or Raw)")
-    if platforms == [WINDOWS.number] and "wns_content" not in present and "preset" not in present:
-        yield Problem("wns_content", "is missing: Windows shows no other content")
-    if platforms == [SMS.number]:
-        if "content" in cleaned and not isinstance(cleaned["content"], str):
-            yield Problem("content", "of an SMS must be one text, not one per language")
-        for name in sorted(present - {"content", "platforms"}):
-            yield Problem(name, "is not passed on with an SMS, which has only a text: leave it out")

@@ -31,6 +31,7 @@ from django_pushwoosh.push.messages import (
     send,
     submit,
     to,
+    warnings,
     withdraw,
 )
 from django_pushwoosh.push.waiting import cancel_entries, retry, unpause
@@ -69,5 +70,6 @@ __all__ = [
     "unlink_user",
     "unpause",
     "unregister_device",
+    "warnings",
     "withdraw",
 ]

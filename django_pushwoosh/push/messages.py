@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
 from django_pushwoosh.delivery import outbox
-from django_pushwoosh.delivery.results import ENDING, stop
+from django_pushwoosh.delivery.results import ENDING, say_it_is_beyond_reach, stop
 from django_pushwoosh.models import (
     Device,
     Dispatch,
@@ -28,6 +29,8 @@ from django_pushwoosh.protocol.audience import Audience
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import InvalidFilter, InvalidMessage, Problem
 from django_pushwoosh.protocol.messages import Message
+
+logger = logging.getLogger("django_pushwoosh")
 
 EVERYONE = audiences.EVERYONE
 """Every subscriber of the application: the one way to say so."""
@@ -86,6 +89,8 @@ def submit(scheduled: ScheduledMessage) -> bool:
         # What is sent is what the row holds now, not what somebody once read from it.
         scheduled.refresh_from_db(using=using)
         _dispatch(scheduled, now, using, first=1)
+        for problem in warnings(scheduled, now):
+            logger.warning("Message %s is queued, but: %s", scheduled.pk, problem)
     return True
 
 
@@ -93,6 +98,7 @@ def cancel(scheduled: ScheduledMessage) -> None:
     """Stop a message: what is still queued never leaves, what Pushwoosh holds is cancelled there.
 
     What is being sent at this moment is cancelled as soon as it has a code; its status tells whether that was in time.
+    What was sent without a code (at once, to fewer than 10 devices) is beyond reach, and its dispatch says so.
     """
     using = scheduled._state.db or router.db_for_write(ScheduledMessage)
     with transaction.atomic(using=using):
@@ -164,15 +170,18 @@ def audience_of(to: Target) -> Audience:
 
 def call_of(scheduled: ScheduledMessage, audience: Audience, transaction_id: UUID, now: datetime) -> Call:
     """The call that a message makes for (a part of) its audience. Raises `InvalidMessage`."""
-    send_date, zone = _send_date(scheduled, now)
     return scheduled.message.call(
-        scheduled.application,
-        audience,
-        transaction_id=str(transaction_id),
-        send_date=send_date,
-        timezone=zone,
-        ignore_user_timezone=not scheduled.in_device_time,
+        scheduled.application, audience, transaction_id=str(transaction_id), now=now, **_timing(scheduled, now)
     )
+
+
+def warnings(scheduled: ScheduledMessage, now: datetime | None = None) -> list[Problem]:
+    """What Pushwoosh would take of a message and silently ignore, or read in another way than it looks.
+
+    Raises `InvalidMessage` where it cannot be sent at all.
+    """
+    moment = now or timezone.now()
+    return scheduled.message.warnings(scheduled.to, now=moment, **_timing(scheduled, moment))
 
 
 def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int) -> None:
@@ -209,6 +218,8 @@ def _stop(dispatch: Dispatch, application: str, using: str) -> None:
         else:
             # It is on its way, or may have arrived: once it has a code, it is cancelled by that.
             dispatches.update(is_unwanted=True)
+    else:
+        say_it_is_beyond_reach(dispatch)
 
 
 def _is_untouched(dispatch: Dispatch, using: str) -> bool:
@@ -221,8 +232,14 @@ def _creating(dispatch: Dispatch, using: str) -> QuerySet[OutboxEntry]:
     return dispatch.entries.using(using).exclude(method__in=ENDING)
 
 
+def _timing(scheduled: ScheduledMessage, now: datetime) -> dict[str, Any]:
+    """When it is sent, as the wire has it."""
+    send_date, zone = _send_date(scheduled, now)
+    return {"send_date": send_date, "timezone": zone, "ignore_user_timezone": not scheduled.in_device_time}
+
+
 def _send_date(scheduled: ScheduledMessage, now: datetime) -> tuple[str, str | None]:
-    """`send_date` and `timezone` as the wire has them: minutes, on the clock of a zone."""
+    """`send_date` and `timezone`: minutes, on the clock of a zone."""
     if scheduled.send_at is None:
         return "now", None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from pypushwoosh.command import CreateMessageForApplicationCommand
 from pypushwoosh.notification import Notification
 
 from django_pushwoosh.protocol.audience import Devices
@@ -33,6 +34,7 @@ def ours() -> bytes:
 
 
 def peer() -> bytes:
+    """As its own client makes a request: a notification in a command, which renders itself."""
     notification = Notification()
     notification.content = "Hello"
     notification.send_date = "now"
@@ -47,9 +49,10 @@ def peer() -> bytes:
     notification.android_badges = 5
     notification.android_gcm_ttl = 3600
     notification.android_priority = 1
-    rendered = notification.render()
-    request = {"application": "AAAAA-00001", "auth": "token", "notifications": [rendered]}
-    return json.dumps({"request": request}).encode()
+    command = CreateMessageForApplicationCommand(notification, "AAAAA-00001")
+    command.auth = "token"
+    rendered: str = command.render()
+    return rendered.encode()
 
 
 def floor() -> bytes:

@@ -119,6 +119,14 @@ def test_a_warning_in_a_success_is_kept() -> None:
     assert created.warning == warning
 
 
+def test_a_warning_in_the_response_is_kept_too() -> None:
+    document = envelope(200, response={"messageCode": "X", "warnings": ["First", "Second"]})
+
+    created = client(Scripted(200, document)).create_targeted_message('A("AAAAA-00001")')
+
+    assert created.warning == "First; Second"
+
+
 def test_a_wait_that_they_name_is_kept() -> None:
     with pytest.raises(RateLimited) as raised:
         client(Scripted(429, b"", {"retry-after": "17"})).application_open("phone")
@@ -137,6 +145,20 @@ def test_a_wait_that_cannot_be_read_is_none(value: str) -> None:
 def test_errors_say_what_to_change() -> None:
     with pytest.raises(BadArgument, match=r"APPLICATIONS\[…\]\['CODE'\]"):
         client(Scripted(200, envelope(210, "Application not found"))).application_open("phone")
+
+
+def test_advice_stands_alone_too() -> None:
+    with pytest.raises(BadArgument) as raised:
+        client(Scripted(200, envelope(210, "Application not found"))).application_open("phone")
+
+    assert raised.value.advice.startswith("check APPLICATIONS[…]['CODE']")
+    assert str(raised.value) == (f"applicationOpen for AAAAA-00001: 210 Application not found — {raised.value.advice}")
+    assert pickle.loads(pickle.dumps(BadArgument("no", advice="do"))).advice == "do"
+
+
+def test_a_bulk_method_that_is_refused_in_a_200_started_no_job() -> None:
+    with pytest.raises(BadArgument, match="invalid request"):
+        client(Scripted(200, {"message": "invalid request"})).bulk_set_tags([{"hwid": "phone", "tags": {"Age": 3}}])
 
 
 def test_the_reasons_of_a_filter_that_does_not_compile_are_told() -> None:
@@ -242,6 +264,35 @@ def test_recipients_they_do_not_know_are_listed() -> None:
     created = client(Scripted(200, document)).create_message([{"content": "Hello", "devices": ["a", "b"]}])
 
     assert created.unknown_devices == ("a", "b")
+    assert created.unknown_by_code == {"X": ("a", "b"), "": ("b",)}
+
+
+@pytest.mark.parametrize(
+    ("listed", "known"),
+    [
+        (None, {}),
+        ([], {}),
+        (["a", "a", None], {"": ("a",)}),
+        ({"X": {"0": "a", "2": "b"}, "Y": []}, {"X": ("a", "b")}),
+        ({"": [None, True, 12, "", {"a": "b"}, ["c"], "d"]}, {"": ("12", "d")}),
+        ("a", {}),
+        (7, {}),
+    ],
+)
+def test_a_list_of_unknown_recipients_is_read_however_it_is_shaped(listed: Any, known: dict[str, Any]) -> None:
+    document = envelope(200, response={"Messages": ["X"], "UnknownDevices": listed})
+
+    created = client(Scripted(200, document)).create_message([{"content": "Hello"}])
+
+    assert created.unknown_by_code == known
+    assert created.codes == ("X",)
+
+
+@pytest.mark.parametrize("code", [None, "", 7, [], {}, "CODE_NOT_AVAILABLE"])
+def test_what_is_no_code_is_none(code: Any) -> None:
+    document = envelope(200, response={"Messages": [code, "X"]})
+
+    assert client(Scripted(200, document)).create_message([{"content": "Hello"}]).codes == ("CODE_NOT_AVAILABLE", "X")
 
 
 def test_history_counts_are_summed() -> None:

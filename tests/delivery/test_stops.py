@@ -305,3 +305,31 @@ def test_rows_deleted_by_a_queryset_are_told_too(sandbox: Sandbox, phone: Device
 
     assert [message.status for message in sandbox.messages] == ["canceled"]
     assert not sandbox.phone("phone").device.is_subscribed
+
+
+def test_what_was_sent_without_a_code_is_beyond_reach_and_says_so_once(sandbox: Sandbox, phone: Device) -> None:
+    message = push.send("Hello", to=phone)
+    run_outbox()
+    push.cancel(message)
+    push.cancel(message)
+
+    assert state(message) == ScheduledMessage.Status.SENT
+    assert Dispatch.objects.get().told.count("It cannot be cancelled: Pushwoosh gave no code for it") == 1
+    assert arrived(sandbox) == ["Hello"]
+
+
+def test_a_message_cancelled_while_its_call_is_out_says_that_it_was_too_late(
+    sandbox: Sandbox, phone: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = push.send("Hello", to=phone)
+    ask = connection.ask
+
+    def ask_and_cancel(*call: Any, **how: Any) -> Any:
+        push.cancel(message)
+        return ask(*call, **how)
+
+    monkeypatch.setattr(connection, "ask", ask_and_cancel)
+    run_outbox()
+
+    assert state(message) == ScheduledMessage.Status.SENT
+    assert "It cannot be cancelled: Pushwoosh gave no code for it" in Dispatch.objects.get().told

@@ -405,20 +405,29 @@ def test_the_switch_holds_everything_back(sandbox: Sandbox, phone: Device, setti
     assert sandbox.messages == []
 
 
-def test_a_warning_that_means_nobody_got_it_is_not_plain_sent(sandbox: Sandbox, phone: Device, faults: Faults) -> None:
+LIMIT = b"Warnings: You have reached the subscriber limit. Push Message will be sent to 1 random device only"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"status_code": 200, "response": {"Messages": ["AAAA-00000001-00000002"]}, "status_message": "%s"}',
+        b'{"status_code": 200, "response": {"Messages": ["AAAA-00000001-00000002"], "warnings": ["%s"]}}',
+    ],
+)
+def test_a_warning_that_means_nobody_got_it_is_not_plain_sent(
+    sandbox: Sandbox, phone: Device, faults: Faults, answer: bytes
+) -> None:
     scheduled = push.send("Hello", to=EVERYONE)
-    faults.next(
-        (
-            200,
-            {},
-            b'{"status_code": 200, "response": {"Messages": ["AAAA-00000001-00000002"]}, "status_message": '
-            b'"Warnings: You have reached the subscriber limit. Push Message will be sent to 1 random device only"}',
-        )
-    )
+    faults.next((200, {}, answer % LIMIT))
     run_outbox()
 
     scheduled.refresh_from_db()
     assert scheduled.status == ScheduledMessage.Status.LIMITED
+    for told in (scheduled.dispatches.get().told, OutboxEntry.objects.latest("pk").told):
+        assert LIMIT.decode() in told
+        assert "it is effectively lost" in told
+    assert scheduled.dispatches.get().is_known_upstream
 
 
 def test_a_full_budget_delays_and_loses_nothing(sandbox: Sandbox, phone: Device, settings: Any) -> None:

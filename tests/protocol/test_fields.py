@@ -14,6 +14,7 @@ from hypothesis import given
 
 from django_pushwoosh.protocol import fields
 from django_pushwoosh.protocol.errors import Invalid
+from django_pushwoosh.protocol.fields import times
 from django_pushwoosh.protocol.platforms import CHROME, IOS
 from tests.protocol import hostile
 
@@ -281,7 +282,7 @@ def test_choices_for_forms_come_with_labels() -> None:
 
 
 def test_without_a_zone_database_the_form_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fields, "_zones", frozenset)
+    monkeypatch.setattr(times, "_zones", frozenset)
     assert fields.TimeZoneName().clean("Europe/Oslo") == "Europe/Oslo"
     assert problems(fields.TimeZoneName(), "../etc")
 

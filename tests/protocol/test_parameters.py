@@ -10,7 +10,7 @@ import pytest
 from django_pushwoosh.protocol import parameters
 from django_pushwoosh.protocol.messages import Message
 from django_pushwoosh.protocol.parameters import BY_NAME, GROUPS, PARAMETERS, Parameter
-from django_pushwoosh.protocol.platforms import IE11, IOS, PLATFORMS, SMS
+from django_pushwoosh.protocol.platforms import IE11, IOS, PLATFORMS, SAFARI, SMS
 
 DOCUMENTED = set(
     """
@@ -90,6 +90,7 @@ def test_a_message_carries_the_example_through_its_json(parameter: Parameter) ->
         **({"capping_count": 1} if parameter.name == "capping_days" else {}),
         **({"capping_days": 1} if parameter.name == "capping_count" else {}),
         **({"wns_type": "Tile"} if parameter.name == "wns_content" else {}),
+        **({"safari_title": "Title", "safari_url_args": [""]} if parameter.platform is SAFARI else {}),
     }
     message = Message(**{**needed, parameter.name: parameter.example})
     assert message.parameters[parameter.name] == parameter.example
