@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models.fields.json import KeyTextTransform
 
 from django_pushwoosh.conf import settings
 from django_pushwoosh.delivery import outbox, unknown_devices
@@ -68,11 +69,15 @@ def lock(entry: OutboxEntry) -> None:
         jobs.select_for_update().values_list("pk").first()
 
 
-def is_unwanted(entry: OutboxEntry) -> bool:
-    """Whether it creates a message that was cancelled or deleted since."""
-    if not entry.key.startswith(outbox.MESSAGE) or entry.method in ENDING:
-        return False
-    return not Dispatch.objects.using(entry._state.db).filter(entries=entry, is_unwanted=False).exists()
+def wanted_audience(entry: OutboxEntry) -> str | None:
+    """The kind of audience of the message that it creates; `None` where that was cancelled or deleted since."""
+    dispatches = Dispatch.objects.using(entry._state.db).filter(entries=entry, is_unwanted=False)
+    found = dispatches.values_list(KeyTextTransform("kind", "message__audience")).first()
+    return str(found[0]) if found is not None else None
+
+
+def creates_message(entry: OutboxEntry) -> bool:
+    return entry.key.startswith(outbox.MESSAGE) and entry.method not in ENDING
 
 
 def is_ahead(call: Call) -> bool:

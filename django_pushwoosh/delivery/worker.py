@@ -18,6 +18,7 @@ from django_pushwoosh.delivery.governor import Governor
 from django_pushwoosh.delivery.settling import FIRST_PAUSE, Settler
 from django_pushwoosh.models import OutboxEntry, Pause
 from django_pushwoosh.protocol.errors import BadArgument, CallError, OutcomeUnknown, RateLimited
+from django_pushwoosh.protocol.messages import is_addressed
 
 logger = logging.getLogger("django_pushwoosh")
 
@@ -89,9 +90,16 @@ class Worker:
         is_doubtful = entry.doubtful_since is not None
         may_repeat = not is_doubtful or self._settler.is_repeatable(entry, call, started)
         # Of a future message in doubt the code is worth learning, for only by it can it be cancelled.
-        if results.is_unwanted(entry) and not (is_doubtful and may_repeat and results.is_ahead(call)):
-            self._settler.unwanted(entry, call)
-            return
+        if results.creates_message(entry):
+            kind = results.wanted_audience(entry)
+            if kind is None:
+                if not (is_doubtful and may_repeat and results.is_ahead(call)):
+                    self._settler.unwanted(entry, call)
+                    return
+            elif not is_addressed(call, kind):
+                lost = BadArgument(f"Its audience ({kind}) was lost on the way; it would reach others.", call=call)
+                self._settler.ended(entry, lost)
+                return
         # A person's retry starts to count anew, and goes once whatever the doubt.
         if entry.attempts_made and not may_repeat:
             late = OutcomeUnknown("Too late to repeat it safely after an unknown outcome.", call=call)

@@ -15,6 +15,7 @@ from typing import Any
 
 from django_pushwoosh.protocol import conflicts, personalisation
 from django_pushwoosh.protocol.audience import (
+    AUDIENCES,
     KEYS,
     ApplicationGroup,
     Audience,
@@ -246,6 +247,15 @@ def verify_audience(call: Call, audience: Audience) -> None:
                     raise _lost(audience)
     if found != len(audience.keys):
         raise _lost(audience)
+
+
+def is_addressed(call: Call, kind: str) -> bool:
+    """Whether a message's call names an audience of that kind, and no other: the last look before it leaves."""
+    keys = AUDIENCES[kind].keys if kind in AUDIENCES else ("",)
+    places = (call.arguments, *call.arguments.get("notifications", ()))
+    return all(any(place.get(key) for place in places) for key in keys) and all(
+        _foreign(keys).isdisjoint(place) for place in places
+    )
 
 
 def _lost(audience: Audience) -> InvalidMessage:

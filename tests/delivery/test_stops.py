@@ -13,6 +13,7 @@ from django_pushwoosh.delivery import connection, outbox
 from django_pushwoosh.delivery.governor import Governor
 from django_pushwoosh.delivery.worker import Worker
 from django_pushwoosh.models import BulkJobChunk, Device, Dispatch, OutboxEntry, ScheduledMessage
+from django_pushwoosh.protocol import audience as audiences
 from django_pushwoosh.protocol.audience import EVERYONE
 from django_pushwoosh.protocol.errors import RateLimited
 from django_pushwoosh.sandbox.app import Sandbox
@@ -333,3 +334,38 @@ def test_a_message_cancelled_while_its_call_is_out_says_that_it_was_too_late(
 
     assert state(message) == ScheduledMessage.Status.SENT
     assert "It cannot be cancelled: Pushwoosh gave no code for it" in Dispatch.objects.get().told
+
+
+@pytest.mark.parametrize(
+    "audience", [{}, {"devices": []}, {"users": ["ada"]}, {"devices": ["phone"], "filter": "Everyone"}], ids=str
+)
+def test_a_message_whose_audience_was_lost_in_the_outbox_does_not_leave(
+    sandbox: Sandbox, phone: Device, audience: dict[str, Any]
+) -> None:
+    message = push.send("Hello", to=phone)
+    entry = OutboxEntry.objects.get(method="createMessage")
+    [notification] = entry.arguments["notifications"]
+    del notification["devices"]
+    notification |= audience
+    entry.save()
+    run_outbox()
+
+    assert sandbox.messages == []
+    assert state(message) == ScheduledMessage.Status.FAILED
+    assert "Its audience (devices) was lost on the way" in Dispatch.objects.get().told
+
+
+def test_every_kind_of_audience_passes_the_last_look(sandbox: Sandbox, phone: Device) -> None:
+    every = [
+        EVERYONE,
+        audiences.Devices(["phone"]),
+        audiences.Users(["phone"]),
+        audiences.Conditions([["City", "NOTSET", ""]]),
+        audiences.FilterExpression('T("City", NOTSET, "")'),
+        audiences.FilterExpression('T("City", NOTSET, "")', account_wide=True),
+        audiences.Geozone(1, 2, 3),
+    ]
+    for each in every:
+        push.send("Hello", to=each)
+    run_outbox()
+    assert len(sandbox.messages) == len(every)
