@@ -17,7 +17,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo,postgres,redis]" --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo,liquid,postgres,redis]" --group dev
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.dev

@@ -165,15 +165,14 @@ class Call:
         """The body as it leaves; the API token enters here and is kept nowhere else."""
         if self.raw is not None:
             return self.raw
-        if self.method.body is Body.URL:
-            return b""
-        arguments: dict[str, Any] = {}
-        if self.method.token is Token.API:
-            arguments["auth"] = api_token
-        if self.method.application_required and "applications_group" not in self.arguments:
+        method = self.method
+        arguments: dict[str, Any] = {"auth": api_token} if method.token is Token.API else {}
+        if method.application_required and "applications_group" not in self.arguments:
             arguments["application"] = self.application
         arguments.update(self.arguments)
-        return wrap(arguments) if self.method.body is Body.ENVELOPE else encode(arguments)
+        if method.body is Body.ENVELOPE:
+            return wrap(arguments)
+        return encode(arguments) if method.body is Body.FLAT else b""
 
     def shown(self) -> str:
         """The body for people, indented, with the token's place marked."""

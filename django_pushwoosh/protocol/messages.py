@@ -41,6 +41,8 @@ _KINDS = {row.name: row.kind for row in _ROWS}
 _PLAIN_LENGTHS = {row.name: row.kind.plain_length for row in _ROWS if row.name not in conflicts.RELATED}
 _PLAIN_RANGES = {row.name: row.kind.plain_range for row in _ROWS if row.name not in conflicts.RELATED}
 _TARGETED_ONLY = frozenset(row.name for row in PARAMETERS if row.targeted_only)
+_KEYS = frozenset(KEYS)
+_NOTHING: Mapping[str, Any] = {}
 _CODE = Code()
 _EXTRA = JsonObject()
 _LONGEST_WORD = BY_NAME["transactionId"].kind.plain_length
@@ -143,23 +145,22 @@ class Message:
         problems = self._misfits(audience)
         if type(application) is not str or not _is_code(application):
             _cleaned("application", _CODE.clean, application, problems)
-        schedule: dict[str, Any] = {"send_date": "now", "ignore_user_timezone": True, "transactionId": transaction_id}
+        said = {
+            "send_date": "now",
+            "ignore_user_timezone": True,
+            "transactionId": transaction_id,
+            **self.parameters,
+            **self.extra,
+        }
         if type(transaction_id) is not str or not _is_plain_word(transaction_id):
-            _schedule(schedule, problems, transactionId=transaction_id)
+            _schedule(said, problems, transactionId=transaction_id)
         if timezone is not None or ignore_user_timezone is not True or type(send_date) is not str or send_date != "now":
-            _schedule(
-                schedule,
-                problems,
-                send_date=send_date,
-                timezone=timezone,
-                ignore_user_timezone=ignore_user_timezone,
-            )
-        if "inbox_date" in self.parameters:
-            problems.extend(self._inbox(schedule["send_date"], now))
+            _schedule(said, problems, send_date=send_date, timezone=timezone, ignore_user_timezone=ignore_user_timezone)
+        if "inbox_date" in said:
+            problems.extend(self._inbox(said["send_date"], now))
         if problems:
             raise InvalidMessage(*problems)
 
-        said = {**schedule, **self.parameters, **self.extra}
         if isinstance(audience, FilterExpression):
             audience = audience.bound_to(application)
             call = Call(METHODS["createTargetedMessage"], application, audience.arguments() | said)
@@ -230,23 +231,23 @@ def verify_audience(call: Call, audience: Audience) -> None:
 
     Raises `InvalidMessage`.
     """
-    arguments = call.arguments
-    places = (arguments, *arguments.get("notifications", ()))
-    if len(places) != 2 and call.method.name == "createMessage":
+    outer = call.arguments
+    notifications = outer.get("notifications", (_NOTHING,))
+    if len(notifications) != 1:
         raise InvalidMessage("A call carries exactly one message.")
+    inner = notifications[0]
+    is_outside = call.method.name != "createMessage" or "applications_group" in audience.keys
+    place, rest = (outer, inner) if is_outside else (inner, outer)
     expected = audience.arguments()
-    foreign = _foreign(audience.keys)
-    found = 0
-    for place in places:
-        if not foreign.isdisjoint(place):
-            raise _lost(audience)
-        for key, value in expected.items():
-            if key in place:
-                found += 1
-                if not value or place[key] != value:
-                    raise _lost(audience)
-    if found != len(audience.keys):
-        raise _lost(audience)
+    if not (
+        len(expected) == len(audience.keys)
+        and all(expected.values())
+        and place.items() >= expected.items()
+        and _foreign(audience.keys).isdisjoint(place)
+        and _KEYS.isdisjoint(rest)
+    ):
+        path = audience.keys[0] if audience.keys else ""
+        raise InvalidMessage(Problem(path, f"the audience ({audience.kind}) was lost or changed on its way out"))
 
 
 def is_addressed(call: Call, kind: str) -> bool:
@@ -258,15 +259,10 @@ def is_addressed(call: Call, kind: str) -> bool:
     )
 
 
-def _lost(audience: Audience) -> InvalidMessage:
-    path = audience.keys[0] if audience.keys else ""
-    return InvalidMessage(Problem(path, f"the audience ({audience.kind}) was lost or changed on its way out"))
-
-
 @lru_cache(maxsize=64)
 def _foreign(keys: tuple[str, ...]) -> frozenset[str]:
     """The keys by which a request would name another audience than the one that has these."""
-    return frozenset(KEYS).difference(keys)
+    return _KEYS.difference(keys)
 
 
 @lru_cache(maxsize=1024)
@@ -281,11 +277,11 @@ def _is_plain_word(text: str) -> bool:
     return 0 < len(text) <= _LONGEST_WORD and text.isprintable() and not text.isspace()
 
 
-def _schedule(schedule: dict[str, Any], problems: list[Problem], **given: Any) -> None:
-    """Put into `schedule` what was said about the time, cleaned."""
+def _schedule(said: dict[str, Any], problems: list[Problem], **given: Any) -> None:
+    """Put into `said` when it is sent, cleaned."""
     for name, value in given.items():
         if value is not None or name != "timezone":
-            schedule[name] = _cleaned(name, BY_NAME[name].kind.clean, value, problems)
+            said[name] = _cleaned(name, BY_NAME[name].kind.clean, value, problems)
 
 
 def _cleaned(name: str, clean: Callable[[Any, str], Any], value: Any, problems: list[Problem]) -> Any:

@@ -83,7 +83,9 @@ def _offset(device: Device) -> timedelta:
 def _push(state: State, message: Message, device: Device, at: datetime) -> None:
     if _is_capped(message, device, at):
         return
-    rendered = render(message, device)
+    rendered = render(message, device, at)
+    if rendered is None:
+        return
     if rendered.badge is not None and rendered.badge != device.badge:
         device.badge = rendered.badge
         state.changed(device)

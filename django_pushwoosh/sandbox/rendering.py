@@ -1,7 +1,8 @@
 """A message as one device shows it: its language, its platform's parameters, its badge, its own tags filled in.
 
-The payload has the same keys on every platform, with whatever that platform was sent under `parameters`; `u`, `l`
-and `p` (custom data, link, statistics hash) are the keys under which SDKs find them.
+The payload has the same keys on every platform, with whatever that platform was sent under `parameters` and what
+travels to the phone under `wire`; `u`, `l` and `p` (custom data, link, statistics hash) are the keys under which SDKs
+find them there.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django_pushwoosh.protocol.platforms import BY_NUMBER, WINDOWS
+from django_pushwoosh.protocol.personalisation import fill
+from django_pushwoosh.protocol.platforms import BY_NUMBER, IOS, WINDOWS
+from django_pushwoosh.sandbox import templates
 from django_pushwoosh.sandbox.codes import statistics_hash
+from django_pushwoosh.sandbox.payloads import on_the_wire
 from django_pushwoosh.sandbox.state import Device, Message, language_tag
 
 MOST_BADGE = 2**31 - 1
-
-_PLACEHOLDER = re.compile(r"\{([^{}|]{1,255})\|([^{}|]{0,64})(?:\|([^{}]{0,1000}))?\}")
 
 _BUTTONS = (("chrome_button_text1", "chrome_button_url1"), ("chrome_button_text2", "chrome_button_url2"))
 _FIELDS = {
@@ -39,6 +42,8 @@ _FIELDS = {
     "action": ("action",),
     "url_args": ("url_args",),
 }
+_LOCALIZED = frozenset({"title", "subtitle", "header", "content"})
+"""Parameters of a platform with a text for each language: only the device's own is filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +56,76 @@ class Rendered:
     badge: int | None
 
 
-def render(message: Message, device: Device) -> Rendered:
-    """What this device is sent."""
+class _LeftOut(Exception):
+    """A placeholder without a default stands for a tag that the device does not have."""
+
+
+def render(message: Message, device: Device, at: datetime) -> Rendered | None:
+    """What this device is sent; `None` where a placeholder leaves it out."""
+    try:
+        return _rendered(message, device, _Personal(message, device, at))
+    except _LeftOut:
+        return None
+
+
+class _Personal:
+    """Fills texts in for one device: Liquid first, then placeholders.
+
+    Unverified against Pushwoosh: that order; that Liquid knows the tags by their names, with `_` for spaces.
+    """
+
+    def __init__(self, message: Message, device: Device, at: datetime) -> None:
+        self._language = device.language
+        self._at = at
+        given = message.parameters
+        own, bindings = given.get("dynamic_content_placeholders"), given.get("template_bindings")
+        self._values: dict[str, Any] = device.tags | (dict(own) if isinstance(own, Mapping) else {})
+        self._variables: dict[str, Any] = self._values | (dict(bindings) if isinstance(bindings, Mapping) else {})
+
+    def text(self, value: Any) -> str:
+        """A text, or the one in the device's language. Raises `_LeftOut`."""
+        return self._filled(localized(value, self._language))
+
+    def every(self, value: Any) -> Any:
+        """A JSON value with all its texts filled in. Raises `_LeftOut`."""
+        if isinstance(value, str):
+            return self._filled(value)
+        if isinstance(value, Mapping):
+            return {name: self.every(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self.every(each) for each in value]
+        return value
+
+    def _filled(self, text: str) -> str:
+        if "{" not in text:
+            return text
+        filled = fill(templates.render(text, self._variables, self._at), self._values.get)
+        if filled is None:
+            raise _LeftOut
+        return filled
+
+
+def _rendered(message: Message, device: Device, personal: _Personal) -> Rendered:
     given = message.parameters
     platform = BY_NUMBER.get(device.platform)
     prefix = platform.prefix if platform else ""
-    own = {name: value for name, value in given.items() if prefix and name.startswith(prefix)}
-    if device.platform == BY_NUMBER[1].number:
-        own |= {name: given[name] for name in ("apns_trim_content",) if name in given}
+    sent = {name: value for name, value in given.items() if prefix and name.startswith(prefix)}
+    if platform is IOS and "apns_trim_content" in given:
+        sent["apns_trim_content"] = given["apns_trim_content"]
+    own = {
+        name: value if name.removeprefix(prefix) in _LOCALIZED else personal.every(value)
+        for name, value in sent.items()
+    }
     is_silent = _is_on(own.get(f"{prefix}silent"))
 
-    def text(value: Any) -> str:
-        return _filled(localized(value, device.language), given, device)
-
     titles = (own[name] for name in (f"{prefix}title", f"{prefix}header") if name in own)
-    title = text(next(titles, given.get("title")))
-    subtitle = text(own.get(f"{prefix}subtitle", given.get("subtitle")))
+    title = personal.text(next(titles, given.get("title")))
+    subtitle = personal.text(own.get(f"{prefix}subtitle", given.get("subtitle")))
     if platform is WINDOWS:
         # Windows ignores `content` (seed 001); the XML or raw text of wns_content is what it shows.
         body = _decoded(localized(own.get("wns_content"), device.language))
     else:
-        body = text(given.get("content"))
+        body = personal.text(given.get("content"))
     if is_silent:
         title = subtitle = body = ""
     badge = resolved_badge(own.get(f"{prefix}badges"), device.badge)
@@ -88,9 +142,7 @@ def render(message: Message, device: Device) -> Rendered:
                 break
     if is_silent:
         payload["silent"] = True
-    buttons = [
-        {"text": own[label], "url": own.get(address, "")} for label, address in _BUTTONS if own.get(label)
-    ]  # fmt: skip
+    buttons = [{"text": own[label], "url": own.get(address, "")} for label, address in _BUTTONS if own.get(label)]
     if buttons:
         payload["buttons"] = buttons
     if "data" in given:
@@ -98,13 +150,14 @@ def render(message: Message, device: Device) -> Rendered:
         payload["u"] = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     if given.get("link"):
         # Unverified against Pushwoosh: the link comes as it was given; no shortener is asked (minimize_link).
-        payload["l"] = given["link"]
+        payload["l"] = personal.every(given["link"])
     for name in ("rich_media", "inbox_date", "inbox_days", "inbox_image", "campaign"):
         if name in given:
-            payload[name] = given[name]
+            payload[name] = personal.every(given[name]) if name == "inbox_image" else given[name]
     campaign = given.get("campaign")
     payload["p"] = statistics_hash(campaign if isinstance(campaign, str) else "", message.id, message.code)
-    payload["parameters"] = own
+    payload["parameters"] = sent
+    payload["wire"] = on_the_wire(message, platform, payload, own)
     return Rendered(title, body, payload, badge)
 
 
@@ -135,34 +188,6 @@ def resolved_badge(value: Any, present: int) -> int | None:
         number = int(value)
         return max(0, min(present + number if value[0] in "+-" else number, MOST_BADGE))
     return None
-
-
-def _filled(text: str, given: Mapping[str, Any], device: Device) -> str:
-    """`{Name|CapitalizeFirst|friend}` with the device's tag, or the message's own value for it."""
-    if "{" not in text:
-        return text
-    own = given.get("dynamic_content_placeholders")
-    placeholders: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
-    tags = device.tags
-
-    def fill(found: re.Match[str]) -> str:
-        name, modifier, fallback = found[1], found[2], found[3] or ""
-        value = placeholders.get(name, tags.get(name))
-        if value is None or value == "" or value == []:
-            return fallback
-        filled = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        match modifier.lower():
-            case "capitalizefirst":
-                return filled[:1].upper() + filled[1:]
-            case "capitalizeallfirst":
-                return " ".join(word[:1].upper() + word[1:] for word in filled.split(" "))
-            case "uppercase":
-                return filled.upper()
-            case "lowercase":
-                return filled.lower()
-        return filled
-
-    return _PLACEHOLDER.sub(fill, text)
 
 
 def _decoded(text: str) -> str:

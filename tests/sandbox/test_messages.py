@@ -243,7 +243,7 @@ def test_each_platform_gets_its_own_parameters(call, sandbox):
     call.device("win", device_type=8)
     call("setBadge", hwid="ios", badge=4)
     call.message(
-        content={"en": "Hello {Name|CapitalizeFirst|friend}", "de": "Hallo {Name||du}"},
+        content={"en": "Hello {Name|CapitalizeFirst|friend}", "de": "Hallo {Name|regular|du}"},
         title="Common",
         ios_title={"de": "Titel", "en": "Title"},
         ios_badges="+2",
