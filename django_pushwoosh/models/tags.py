@@ -8,6 +8,13 @@ from django.utils.translation import gettext_lazy as _
 from django_pushwoosh.protocol.tags import TagType
 
 
+class TagDefinitionManager(models.Manager["TagDefinition"]):
+    def types_of(self, application: str) -> dict[str, TagType]:
+        """The types that somebody declared, by name; learned ones are guesses from values and refuse nothing."""
+        declared = self.filter(application=application, source=TagDefinition.Source.DECLARED)
+        return {name: TagType(kind) for name, kind in declared.values_list("name", "type")}
+
+
 class TagDefinition(models.Model):
     class Source(models.TextChoices):
         LEARNED = "learned", _("learned")
@@ -27,6 +34,8 @@ class TagDefinition(models.Model):
     name = models.CharField(_("name"), max_length=255)
     type = models.PositiveSmallIntegerField(_("type"), choices=[(kind.value, label) for kind, label in TYPES.items()])
     source = models.CharField(_("source"), max_length=10, choices=Source.choices, default=Source.DECLARED)
+
+    objects = TagDefinitionManager()
 
     class Meta:
         verbose_name = _("tag definition")

@@ -50,6 +50,22 @@ class TagType(IntEnum):
     VERSION = 7
 
 
+DEFAULT_TAGS: Mapping[str, TagType] = {
+    "Language": TagType.STRING,
+    "Country": TagType.STRING,
+    "City": TagType.STRING,
+    "Device Model": TagType.STRING,
+    "Platform": TagType.STRING,
+    "User ID": TagType.STRING,
+    "OS Version": TagType.VERSION,
+    "Application Version": TagType.VERSION,
+    "SDK Version": TagType.VERSION,
+    "First Install": TagType.DATE,
+    "Last Application Open": TagType.DATE,
+}
+"""The tags that Pushwoosh keeps by itself, in every account (seed 001; the list of them is from its newer pages)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Increment:
     """Add `value` (a whole number, negative to subtract) to an integer tag. Not repeatable."""

@@ -22,12 +22,14 @@ from django_pushwoosh.models import (
     Dispatch,
     OutboxEntry,
     ScheduledMessage,
+    TagDefinition,
 )
 from django_pushwoosh.protocol import audience as audiences
 from django_pushwoosh.protocol import filters
 from django_pushwoosh.protocol.audience import Audience
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import InvalidFilter, InvalidMessage, Problem
+from django_pushwoosh.protocol.filter_types import misfits
 from django_pushwoosh.protocol.messages import Message
 
 logger = logging.getLogger("django_pushwoosh")
@@ -169,10 +171,28 @@ def audience_of(to: Target) -> Audience:
 
 
 def call_of(scheduled: ScheduledMessage, audience: Audience, transaction_id: UUID, now: datetime) -> Call:
-    """The call that a message makes for (a part of) its audience. Raises `InvalidMessage`."""
+    """The call that a message makes for (a part of) its audience. Raises `InvalidMessage` and `InvalidFilter`."""
+    _check_types(scheduled, audience)
     return scheduled.message.call(
         scheduled.application, audience, transaction_id=str(transaction_id), now=now, **_timing(scheduled, now)
     )
+
+
+def _check_types(scheduled: ScheduledMessage, audience: Audience) -> None:
+    """Refuse to ask of a tag what its declared type cannot answer; Pushwoosh would find nobody, or refuse later."""
+    match audience:
+        case audiences.Conditions(conditions=conditions):
+            asked: dict[str, filters.Expression] = {
+                f"conditions[{index}]": each for index, each in enumerate(conditions)
+            }
+        case audiences.FilterExpression(expression=expression):
+            asked = {"expression": expression}
+        case _:
+            return
+    types = TagDefinition.objects.db_manager(scheduled._state.db).types_of(scheduled.application)
+    problems = [Problem(path, each.text) for path, node in asked.items() for each in misfits(node, types)]
+    if problems:
+        raise InvalidFilter(*problems)
 
 
 def warnings(scheduled: ScheduledMessage, now: datetime | None = None) -> list[Problem]:
