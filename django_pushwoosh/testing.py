@@ -13,6 +13,12 @@
         ship(order)
         run_outbox()
         assert pushwoosh.pushes[-1].title == "Your order"
+
+    def test_a_failing_gateway_loses_nothing(pushwoosh, order):
+        pushwoosh.faults.fail_next("createMessage", with_=faults.bad_gateway())
+        ship(order)
+        run_outbox()
+        assert pushwoosh.pushes == []
 """
 
 from __future__ import annotations
@@ -27,16 +33,19 @@ from django.utils import timezone
 from django_pushwoosh.conf import settings
 from django_pushwoosh.delivery.poller import poll
 from django_pushwoosh.delivery.worker import Worker
-from django_pushwoosh.sandbox import transport
+from django_pushwoosh.sandbox import faults, transport
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.sandbox.state import Application
 
-__all__ = ["run_outbox", "use_sandbox"]
+__all__ = ["faults", "run_outbox", "use_sandbox"]
 
 
 @contextmanager
 def use_sandbox(clock: Callable[[], datetime] = timezone.now, **options: Any) -> Iterator[Sandbox]:
-    """A sandbox that knows the settings' applications and answers the in-process transport."""
+    """A sandbox that knows the settings' applications and answers the in-process transport.
+
+    The options are `Sandbox`'s keywords. A call that a fault delays takes real seconds, unless `sleep` says otherwise.
+    """
     applications = [
         Application(code=each.code, api_token=each.api_token, device_token=each.device_token, account=each.account)
         for each in settings.applications.values()

@@ -46,7 +46,7 @@ def clock() -> Iterator[Clock]:
 @pytest.fixture
 def sandbox(clock: Clock) -> Iterator[Sandbox]:
     """Pushwoosh, as far as a test can tell."""
-    with use_sandbox() as sandbox:
+    with use_sandbox(sleep=lambda seconds: clock.advance(seconds=seconds)) as sandbox:
         yield sandbox
 
 

@@ -172,6 +172,7 @@ class ScheduledMessageAdmin(RecordAdmin):
     def _compose(self, request: HttpRequest, draft: ScheduledMessage | None) -> HttpResponse:
         preview = ""
         warnings: list[str] = []
+        estimate: push.Estimate | None = None
         if request.method == "POST":
             is_sending = "_send" in request.POST
             if is_sending and not self.has_add_permission(request):
@@ -184,7 +185,9 @@ class ScheduledMessageAdmin(RecordAdmin):
                         return response
                 elif form.call is not None:
                     preview = form.call.shown()
-                    warnings = warnings_about(form.meant.put_into(ScheduledMessage()))
+                    meant = form.meant.put_into(ScheduledMessage())
+                    warnings = warnings_about(meant)
+                    estimate = push.estimate(meant)
         else:
             form = self._blank_form(request, draft)
         context = {
@@ -197,6 +200,7 @@ class ScheduledMessageAdmin(RecordAdmin):
             "original": draft,
             "preview": preview,
             "warnings": warnings,
+            "estimate": estimate,
             "has_view_permission": self.has_view_permission(request),
             "has_history": self.has_view_or_change_permission(request),
             "may_send": self.has_add_permission(request),

@@ -1,4 +1,4 @@
-"""The seam between a call and the network.
+"""Carries calls over the network.
 
 A transport makes one attempt and reports what came back. Retrying belongs to the worker alone: an attempt that
 urllib3 repeated on its own would pass the governor unseen, and could send a message twice.
@@ -10,7 +10,6 @@ import os
 import ssl
 import threading
 from collections.abc import Mapping
-from typing import Protocol
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -19,25 +18,12 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnection
 from urllib3.util import Retry
 
 from django_pushwoosh import __version__
+from django_pushwoosh.protocol.seam import ConnectionLost as ConnectionLost
+from django_pushwoosh.protocol.seam import NotConnected as NotConnected
+from django_pushwoosh.protocol.seam import Transport as Transport
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Answers beyond this are cut off and thus unreadable; the largest documented one, 1,000 rows of history, is 2 MB."""
-
-
-class NotConnected(Exception):
-    """No connection came about, so the far side has seen nothing."""
-
-
-class ConnectionLost(Exception):
-    """The request left, or may have left, and no whole answer came."""
-
-
-class Transport(Protocol):
-    """`send` returns status, headers and body, or raises `NotConnected` or `ConnectionLost`."""
-
-    def send(
-        self, verb: str, url: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]
-    ) -> tuple[int, Mapping[str, str], bytes]: ...
 
 
 class RequestsTransport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -9,6 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh.models.base import MirroredModel
+from django_pushwoosh.models.matching import judged
+from django_pushwoosh.protocol.filters import Expression
 from django_pushwoosh.protocol.platforms import BY_NUMBER, DEVICE_PLATFORMS, WHATSAPP, label_of
 
 WHATSAPP_PREFIX = "whatsapp:"
@@ -34,6 +37,22 @@ class DeviceQuerySet(models.QuerySet["Device"]):
 
     def of(self, application: str) -> DeviceQuerySet:
         return self.filter(application=application)
+
+    def matching(self, expression: Expression | str, *, now: datetime | None = None) -> DeviceQuerySet:
+        """The devices that are surely in a filter's set, as far as the mirror knows. Raises `InvalidFilter`."""
+        return self.filter(judged(expression, now or timezone.now())[0])
+
+    def possibly_matching(self, expression: Expression | str, *, now: datetime | None = None) -> DeviceQuerySet:
+        """Those, and the devices of which the mirror cannot know it. Raises `InvalidFilter`."""
+        return self.filter(judged(expression, now or timezone.now())[1])
+
+    def estimate(self, expression: Expression | str, *, now: datetime | None = None) -> tuple[int, int]:
+        """How many devices match surely, and of how many more the mirror cannot know it: one query."""
+        surely, possibly = judged(expression, now or timezone.now())
+        found = self.order_by().aggregate(
+            surely=models.Count("pk", filter=surely), possibly=models.Count("pk", filter=possibly)
+        )
+        return found["surely"], found["possibly"] - found["surely"]
 
 
 class Device(MirroredModel):

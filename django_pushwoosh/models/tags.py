@@ -10,8 +10,11 @@ from django_pushwoosh.protocol.tags import TagType
 
 class TagDefinitionManager(models.Manager["TagDefinition"]):
     def types_of(self, application: str) -> dict[str, TagType]:
-        """The types that somebody declared, by name; learned ones are guesses from values and refuse nothing."""
-        declared = self.filter(application=application, source=TagDefinition.Source.DECLARED)
+        """The types that somebody declared for the application's tags, by name.
+
+        Learned ones are left out: they are guesses from the values that went by, and a guess refuses nothing.
+        """
+        declared = self.filter(application=application, source=TagDefinition.Source.DECLARED, type__in=TagType)
         return {name: TagType(kind) for name, kind in declared.values_list("name", "type")}
 
 

@@ -18,6 +18,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import IntEnum
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from django_pushwoosh.protocol.errors import InvalidTag, Problem
@@ -50,20 +51,30 @@ class TagType(IntEnum):
     VERSION = 7
 
 
-DEFAULT_TAGS: Mapping[str, TagType] = {
-    "Language": TagType.STRING,
-    "Country": TagType.STRING,
-    "City": TagType.STRING,
-    "Device Model": TagType.STRING,
-    "Platform": TagType.STRING,
-    "User ID": TagType.STRING,
-    "OS Version": TagType.VERSION,
-    "Application Version": TagType.VERSION,
-    "SDK Version": TagType.VERSION,
-    "First Install": TagType.DATE,
-    "Last Application Open": TagType.DATE,
-}
-"""The tags that Pushwoosh keeps by itself, in every account (seed 001; the list of them is from its newer pages)."""
+DEFAULT_TAGS: Mapping[str, TagType] = MappingProxyType(
+    {
+        "Language": TagType.STRING,
+        "Country": TagType.STRING,
+        "City": TagType.STRING,
+        "Device Model": TagType.STRING,
+        "Platform": TagType.STRING,
+        "User ID": TagType.STRING,
+        "OS Version": TagType.VERSION,
+        "Application Version": TagType.VERSION,
+        "SDK Version": TagType.VERSION,
+        "First Install": TagType.DATE,
+        "Last Application Open": TagType.DATE,
+        "In-app Product": TagType.LIST,
+        "In-app Purchase": TagType.PRICE,
+        "Last In-app Purchase date": TagType.DATE,
+    }
+)
+"""The tags that Pushwoosh keeps by itself, in every account.
+
+Source: seed 001 ("Country and Language tags", "Date tags", the example of createTargetedMessage, the filter of
+getPushHistory), seed 002 (setTags: the list of products) and the documents of Pushwoosh's own SDKs (the three that a
+purchase sets). Where none of these says a type, it is that of the values that devices report.
+"""
 
 
 @dataclass(frozen=True, slots=True)

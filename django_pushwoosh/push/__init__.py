@@ -20,6 +20,7 @@ from django_pushwoosh.push.devices import (
     unlink_user,
     unregister_device,
 )
+from django_pushwoosh.push.estimates import Estimate, estimate
 from django_pushwoosh.push.jobs import abort, bulk_register_devices, bulk_set_tags, pause, resume, start
 from django_pushwoosh.push.messages import (
     EVERYONE,
@@ -38,6 +39,7 @@ from django_pushwoosh.push.waiting import cancel_entries, retry, unpause
 
 __all__ = [
     "EVERYONE",
+    "Estimate",
     "abort",
     "audience_of",
     "bulk_register_devices",
@@ -46,6 +48,7 @@ __all__ = [
     "cancel",
     "cancel_entries",
     "delete_user",
+    "estimate",
     "is_behind",
     "key_of",
     "link_user",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import logging
 import os
 import signal
@@ -14,8 +15,10 @@ from types import FrameType
 from typing import Any
 
 from django_pushwoosh.protocol.errors import PushwooshError
+from django_pushwoosh.protocol.tags import TagType
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.sandbox.journal import Journal
+from django_pushwoosh.sandbox.options import SWITCHED
 from django_pushwoosh.sandbox.state import Application
 
 THREADS = 8
@@ -37,13 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sandbox = Sandbox(
             applications,
             journal=journal,
+            control_from_anywhere=given.control_from_anywhere,
             filters=dict(_pair(each, "--filter") for each in given.filter),
-            requests_per_minute=given.requests_per_minute,
+            tags=dict(_tag_type(each) for each in given.tag),
+            in_apps=dict(_pair(each, "--in-app") for each in given.in_app),
+            **{"requests_per_minute": given.requests_per_minute, **dict(_option(each) for each in given.option)},
         )
         if given.tracing:
             sandbox.start_tracing()
         # A burst of SDKs queues for a moment; that is no news.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        # That is how a lost answer looks to it, and it was asked for.
+        logging.getLogger("waitress").addFilter(lambda record: "too few bytes" not in record.getMessage())
         # Signals end the server in order; waitress turns SystemExit in its loop into a shutdown.
         signal.signal(signal.SIGTERM, _stop)
         server: Any = waitress.create_server(
@@ -85,12 +93,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--filter", action="append", default=[], metavar="NAME=EXPRESSION", help="a saved filter for createMessage"
     )
+    parser.add_argument("--tag", action="append", default=[], metavar="NAME=TYPE", help="declares the type of a tag")
+    parser.add_argument(
+        "--in-app", action="append", default=[], metavar="EVENT=CODE", help="an event that shows an in-app message"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"decides what the documents leave open: {', '.join(sorted(SWITCHED))}",
+    )
     parser.add_argument("--state", metavar="FILE", help="keep the state in this file over restarts")
     parser.add_argument("--requests-per-minute", type=int, default=600, help="the cap on messages (default 600)")
     parser.add_argument(
         "--until-stdin-ends",
         action="store_true",
         help="end when the standard input does: with whoever holds it open",
+    )
+    parser.add_argument(
+        "--control-from-anywhere",
+        action="store_true",
+        help="let other machines use the control page; by default it answers this one only",
     )
     parser.add_argument("--tracing", action="store_true", help="record small immediate messages for the first hour")
     return parser
@@ -116,6 +140,23 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not sign or not name or not value:
         raise ValueError(f"{option} {text}: write it as NAME=VALUE.")
     return name, value
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, value = _pair(text, "--option")
+    if name not in SWITCHED:
+        raise ValueError(f"--option {text}: there are {', '.join(sorted(SWITCHED))}.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _tag_type(text: str) -> tuple[str, TagType]:
+    name, value = _pair(text, "--tag")
+    if value.upper() not in TagType.__members__:
+        raise ValueError(f"--tag {text}: the types are {', '.join(each.lower() for each in TagType.__members__)}.")
+    return name, TagType[value.upper()]
 
 
 def _port(text: str) -> int:

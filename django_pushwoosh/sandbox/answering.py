@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from django_pushwoosh.protocol.envelope import ARGUMENT_ERROR, OK
+from django_pushwoosh.protocol.calls import METHODS
+from django_pushwoosh.protocol.envelope import ARGUMENT_ERROR, OK, encode, reply
 from django_pushwoosh.protocol.errors import Invalid
 from django_pushwoosh.sandbox.state import State
 
@@ -30,6 +31,17 @@ class Asked:
         """A text argument, or an empty text where it is missing or something else."""
         value = self.arguments.get(name)
         return value if isinstance(value, str) else ""
+
+    def soon(self, effect: Callable[[Asked], Reply]) -> Reply:
+        """Carry a call out after the lag with which Pushwoosh does; it is answered before.
+
+        Unverified against Pushwoosh: how long the lag is; their documents only say that 200 means taken, not done.
+        """
+        lag = self.state.options.lag_seconds
+        if not lag:
+            return effect(self)
+        self.state.at(self.now + timedelta(seconds=lag), lambda at: effect(replace(self, now=at)))
+        return CHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +84,30 @@ def refusal(error: Invalid) -> Refused:
     problem = error.problems[0]
     name = problem.path.split("[", 1)[0].split(".", 1)[0]
     return Refused(_TEXTS.get(name, str(problem)))
+
+
+def as_bare(refused: Reply) -> Reply:
+    """A refusal in the words of the audience methods, which have no envelope.
+
+    Unverified against Pushwoosh: the HTTP status of `{"message": "invalid request"}`, and how a bad token is answered.
+    """
+    status = _BARE_STATUSES.get(refused.status_message)
+    if status is not None:
+        return replace(refused, http_status=status, document={"message": refused.status_message.lower()})
+    return replace(refused, http_status=400, document=INVALID)
+
+
+def encoded(answer: Reply, method: str, *, is_bare: bool) -> bytes:
+    """The body of an answer: bare, or in an envelope, whose `response` is left out where the documents do."""
+    if is_bare:
+        return encode(answer.document if answer.document is not None else {"message": answer.status_message.lower()})
+    row = METHODS.get(method)
+    leaves_out = row is not None and row.response_absent and answer.status_code == OK
+    if answer.response is NO_RESPONSE or leaves_out:
+        return reply(answer.status_code, answer.status_message)
+    return reply(answer.status_code, answer.status_message, answer.response)
+
+
+INVALID = {"message": "invalid request"}
+FORBIDDEN = "Token restrictions forbid this operation"
+_BARE_STATUSES = {"Account not found": 401, "Access denied or application not found": 401, FORBIDDEN: 403}

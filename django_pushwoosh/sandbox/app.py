@@ -7,8 +7,8 @@ matter. There is no thread: what has become due happens when anyone asks next, o
 from __future__ import annotations
 
 import logging
-import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,58 +16,40 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from django_pushwoosh.protocol.calls import METHODS, Method, Rate, Token
-from django_pushwoosh.protocol.envelope import encode, reply
+from django_pushwoosh.protocol.calls import METHODS, Rate
 from django_pushwoosh.protocol.errors import Invalid
+from django_pushwoosh.protocol.seam import ConnectionLost
 from django_pushwoosh.protocol.tags import TagType
-from django_pushwoosh.sandbox import phones
-from django_pushwoosh.sandbox.answering import NO_RESPONSE, Asked, Refused, Reply, refusal
-from django_pushwoosh.sandbox.bulk import INVALID
+from django_pushwoosh.sandbox import control, http, phones
+from django_pushwoosh.sandbox.answering import Asked, Refused, Reply, as_bare, encoded, refusal
 from django_pushwoosh.sandbox.cap import Cap
-from django_pushwoosh.sandbox.clock import Clock, in_utc, system_clock
+from django_pushwoosh.sandbox.clock import Clock, SetClock, in_utc, system_clock
 from django_pushwoosh.sandbox.delivery import advance
+from django_pushwoosh.sandbox.faults import Effect, Fault, Faults, changed
 from django_pushwoosh.sandbox.handlers import HANDLERS
+from django_pushwoosh.sandbox.http import Answered, StartResponse
 from django_pushwoosh.sandbox.journal import BadJournal, Journal, Line
 from django_pushwoosh.sandbox.message_calls import is_capped
-from django_pushwoosh.sandbox.routing import MOST_BYTES, Malformed, Route, arguments_of, route_of
+from django_pushwoosh.sandbox.operations import OPERATIONS, SET_CLOCK
+from django_pushwoosh.sandbox.options import Options, OverCap
+from django_pushwoosh.sandbox.routing import Called, read
 from django_pushwoosh.sandbox.state import (
     Application,
     Device,
     Event,
     Job,
     Message,
-    Options,
     Push,
     Request,
     State,
     Statistic,
     User,
 )
-from django_pushwoosh.sandbox.tokens import (
-    BadAuthorization,
-    application_of,
-    application_of_server,
-    check_device_token,
-)
+from django_pushwoosh.sandbox.tokens import BadAuthorization, opened
 
 MOST_REQUESTS = 10_000
-TRACING_LASTS = timedelta(hours=1)
-START_TRACING = "startTracing"
-"""Stands in the journal for the control panel's button; no method of Pushwoosh's has this name."""
-
-_VISIBLE = re.compile(r"[\x21-\x7e, ]{1,512}")
-
-_PAGE_HEADERS = {
-    # The page shows what apps sent, and runs nothing but its own script.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-}
 
 _log = logging.getLogger(__name__)
-
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
-Answered = tuple[int, dict[str, str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +68,9 @@ class Phone:
 class Sandbox:
     """A Pushwoosh of one's own.
 
-    `clock` returns aware datetimes; `journal` keeps the state over restarts and is replayed here. The keyword options
-    are those of `state.Options`: saved `filters`, declared `tags`, `in_apps`, `requests_per_minute` …
+    `clock` returns aware datetimes; `journal` keeps the state over restarts and is replayed here. `sleep` is what a
+    delayed call waits by: real seconds, or under a `SetClock` the clock moves on instead. The other keywords are those
+    of `options.Options`: saved `filters`, declared `tags`, `in_apps`, `requests_per_minute` …
     Raises `ValueError` for options that make no sense and `BadJournal` for a journal that cannot be replayed.
     """
 
@@ -97,37 +80,28 @@ class Sandbox:
         clock: Clock = system_clock,
         journal: Journal | None = None,
         *,
-        filters: Mapping[str, str] | None = None,
-        tags: Mapping[str, TagType] | None = None,
-        in_apps: Mapping[str, str] | None = None,
-        requests_per_minute: int = 600,
-        job_seconds: float = 2.0,
-        case_sensitive: bool = False,
-        unset_matches_negative: bool = False,
+        sleep: Callable[[float], object] | None = None,
+        control_from_anywhere: bool = False,
+        **options: Any,
     ) -> None:
-        options = Options(
-            dict(filters or {}),
-            dict(tags or {}),
-            dict(in_apps or {}),
-            requests_per_minute,
-            job_seconds,
-            case_sensitive,
-            unset_matches_negative,
-        )
-        options.check()
-        self._lock = threading.RLock()
+        # Held by whoever looks at more than one thing while calls may come in.
+        self.lock = threading.RLock()
         self._clock = clock
+        self._offset = timedelta()
+        self._sleep = sleep or (clock.sleep if isinstance(clock, SetClock) else time.sleep)
         self._journal = journal
         started_at = in_utc(clock())
         # A page that outlives this process must not take the next one's devices for the ones it knows.
-        self._state = State(applications, options, version=int(started_at.timestamp() * 1000))
-        self._cap = Cap(requests_per_minute)
+        self._state = State(applications, Options(**options), version=int(started_at.timestamp() * 1000))
+        self._cap = Cap()
         self._feed = phones.Feed()
         self._now = datetime.min.replace(tzinfo=started_at.tzinfo)
+        self.control_from_anywhere = control_from_anywhere
+        self.faults: Faults = Faults()
         self.requests: deque[Request] = deque(maxlen=MOST_REQUESTS)
         if journal is not None:
             self._replay(journal)
-        self._now = max(self._now, started_at)
+        self._now = max(self._now, started_at + self._offset)
 
     # What tests look at
 
@@ -175,13 +149,24 @@ class Sandbox:
         return list(self._cap.log)
 
     @property
+    def under_way(self) -> list[Message]:
+        """Messages that are waiting, pending or processing."""
+        return list(self._state.pending)
+
+    @property
+    def counted(self) -> int:
+        """Requests that count against the caps at present."""
+        with self.lock:
+            return self._cap.counted(self._catch_up())
+
+    @property
     def version(self) -> int:
         """Changes whenever a device does."""
         return self._state.devices_version
 
     def phone(self, hwid: str, application: str = "") -> Phone:
         """A device by its hwid, in the one application that knows it unless that is named. Raises `LookupError`."""
-        with self._lock:
+        with self.lock:
             self.advance()
             codes = [application] if application else list(self._state.applications)
             found = [device for code in codes if (device := self._state.device(code, hwid))]
@@ -189,24 +174,79 @@ class Sandbox:
                 raise LookupError(f"{'No' if not found else 'More than one'} device of the sandbox has hwid {hwid!r}.")
             return Phone(found[0], tuple(push for push in self._state.pushes if push.device is found[0]))
 
-    # Time
+    # Time and what a control panel would do
+
+    @property
+    def now(self) -> datetime:
+        """The sandbox's time."""
+        with self.lock:
+            return self._catch_up()
 
     def advance(self) -> None:
         """Let happen what has become due by the clock."""
-        with self._lock:
+        with self.lock:
             self._catch_up()
+
+    def move_clock(self, **duration: float) -> datetime:
+        """Move the sandbox's time forward by a `timedelta`'s arguments, whatever its clock says; the new time.
+
+        Raises `ValueError` for a move that is none, or back, or beyond the calendar.
+        """
+        try:
+            step = timedelta(**duration)
+            with self.lock:
+                now = self._catch_up()
+                moved = now + step
+                if step <= timedelta() or moved.year > control.LAST_YEAR:
+                    raise ValueError("The clock moves forward only.")
+                return self._set_clock(now, moved - in_utc(self._clock()))
+        except OverflowError:
+            raise ValueError("The clock cannot move so far.") from None
+
+    def return_to_clock(self) -> datetime:
+        """Follow the clock as it is again; the time then.
+
+        What happened in between stays as it was dated, and what is under way takes as long as it would have.
+        """
+        with self.lock:
+            return self._set_clock(self._catch_up(), timedelta())
+
+    @property
+    def is_clock_moved(self) -> bool:
+        return self._offset != timedelta()
 
     def start_tracing(self) -> None:
         """Start API messaging tracing, as the control panel's button does: for an hour, small messages are recorded."""
-        with self._lock:
-            now = self._catch_up()
-            self._state.tracing_until = now + TRACING_LASTS
-            if self._journal is not None:
-                self._journal.append(Line(now, START_TRACING, "", {}))
+        self._operate("startTracing")
+
+    def stop_tracing(self) -> None:
+        self._operate("stopTracing")
+
+    @property
+    def is_tracing(self) -> bool:
+        with self.lock:
+            return self._state.is_tracing(self._catch_up())
+
+    @property
+    def options(self) -> Options:
+        """How it decides at present."""
+        return self._state.options
+
+    def set_option(self, name: str, value: Any) -> None:
+        """Decide otherwise from now on. Raises `ValueError`."""
+        self._operate("setOption", name=name, value=value)
+
+    def set_tag_type(self, name: str, kind: TagType | None) -> None:
+        """Declare a tag's type; `None` leaves it to be learned. Raises `ValueError`."""
+        self._operate("setTagType", name=name, type=None if kind is None else int(kind))
+
+    def fail_message(self, code: str) -> None:
+        """Let a message fail that has not ended. Raises `ValueError`."""
+        self._operate("failMessage", message=code)
 
     def close(self) -> None:
         """Give the journal free."""
-        with self._lock:
+        with self.lock:
             if self._journal is not None:
                 self._journal.close()
 
@@ -214,117 +254,114 @@ class Sandbox:
 
     def wsgi(self, environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
         """The WSGI application."""
-        verb = str(environ.get("REQUEST_METHOD", "GET"))
-        path = str(environ.get("PATH_INFO", "/")) or "/"
-        if environ.get("QUERY_STRING"):
-            path = f"{path}?{environ['QUERY_STRING']}"
-        headers = {
-            name[5:].replace("_", "-").lower(): str(value) for name, value in environ.items() if name[:5] == "HTTP_"
-        }
-        headers["content-type"] = str(environ.get("CONTENT_TYPE", ""))
-        try:
-            length = int(environ.get("CONTENT_LENGTH") or 0)
-        except ValueError:
-            length = 0
-        # One byte more than is allowed shows that there is too much, without reading all of it.
-        body = environ["wsgi.input"].read(min(max(0, length), MOST_BYTES + 1))
-        try:
-            status, answered, content = self.handle(verb, path, headers, body)
-        except Exception:
-            _log.exception("The sandbox failed to answer %s %s", verb, path.split("?", 1)[0])
-            status, answered, content = 500, {"Content-Type": "application/json"}, reply(500, "Internal error", None)
-        answered["Content-Length"] = str(len(content))
-        start_response(f"{status} {_REASONS.get(status, 'Answer')}", list(answered.items()))
-        return [b"" if verb == "HEAD" else content]
+        return http.serve(self, environ, start_response)
 
-    def handle(self, verb: str, path: str, headers: Mapping[str, str], body: bytes) -> Answered:
-        """Answer one request: status, headers and body. `path` may have a query."""
+    def handle(
+        self,
+        verb: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        remote: str = http.HERE,
+        patience: float = 0.0,
+    ) -> Answered:
+        """Answer one request: status, headers and body. `path` may have a query.
+
+        `remote` is who asks, `patience` the seconds after which they hang up (0: never). Raises `NotConnected` and
+        `ConnectionLost` where a fault has it so.
+        """
         known = {name.lower(): value for name, value in headers.items()}
         where, _, query = path.partition("?")
         where = unquote(where)
+        if where in control.PATHS:
+            return control.answer(self, verb, where, known, body, remote)
+        if where == "/phones.json" and verb in ("GET", "HEAD"):
+            return 200, {"Content-Type": "application/json", "Cache-Control": "no-store"}, self._phones(query)
         if not where.startswith(("/json/", "/api/")):
-            return self._page(verb, where, query)
-        cross = _cross_origin(known)
+            return http.static(verb, where)
+        cross = http.cross_origin(known)
         if verb == "OPTIONS":
             return 204, cross, b""
-        with self._lock:
-            status, extra, content = self._call(verb, where, query, known, body)
+        called = read(verb, where, query, known, body, takes_unknown=self.options.answers_unknown_methods)
+        with self.lock:
+            met = self.faults.take(called.name, called.application)
+        is_too_slow = 0 < patience < met.seconds
+        if met.seconds:
+            # Outside the lock, so that others are served meanwhile.
+            self._sleep(patience if is_too_slow else met.seconds)
+        with self.lock:
+            status, extra, content = self._call(called, known.get("authorization"), met.fault)
+        if is_too_slow:
+            raise ConnectionLost("the answer took too long")
         return status, {"Content-Type": "application/json", **extra, **cross}, content
 
-    def _page(self, verb: str, where: str, query: str) -> Answered:
-        if verb not in ("GET", "HEAD"):
-            return _plain(405, "Use GET.")
-        if where == "/phones.json":
-            given = parse_qs(query, keep_blank_values=True, max_num_fields=20) if query.count("&") < 20 else {}
-            with self._lock:
-                now = self._catch_up()
-                content = self._feed.document(
-                    self._state,
-                    now,
-                    since=_natural(given.get("since"), 0),
-                    application=given.get("application", [""])[0],
-                    devices=_natural(given.get("devices"), -1),
-                    limit=_natural(given.get("limit"), phones.MOST_PUSHES),
-                )
-            return 200, {"Content-Type": "application/json", "Cache-Control": "no-store"}, content
-        if where == "/favicon.ico":
-            return 204, {}, b""
-        name = "phones.html" if where == "/" else where.removeprefix("/pages/")
-        found = phones.page(name) if where == "/" or where.startswith("/pages/") else None
-        if found is None:
-            return _plain(404, "Nothing is here. The phones are at /, the API is under /json/1.3/ and /api/v2/.")
-        return 200, {"Content-Type": found[1], "Cache-Control": "no-cache", **_PAGE_HEADERS}, found[0]
+    def _phones(self, query: str) -> bytes:
+        given = parse_qs(query, keep_blank_values=True, max_num_fields=20) if query.count("&") < 20 else {}
+        with self.lock:
+            now = self._catch_up()
+            return self._feed.document(
+                self._state,
+                now,
+                since=http.natural(given.get("since"), 0),
+                application=given.get("application", [""])[0],
+                devices=http.natural(given.get("devices"), -1),
+                limit=http.natural(given.get("limit"), phones.MOST_PUSHES),
+            )
 
     # Calls
 
-    def _call(self, verb: str, where: str, query: str, headers: Mapping[str, str], body: bytes) -> Answered:
+    def _call(self, called: Called, authorization: str | None, fault: Fault | None) -> Answered:
+        """The answer to a call. Raises `NotConnected` and `ConnectionLost`."""
         now = self._catch_up()
-        route = route_of(where, query)
-        if route is None:
-            name = where.rsplit("/", 1)[-1][:64]
-            return self._noted(now, name, "", {}, Reply(None, 404, f"Unknown method {name}", 404), is_bare=False)
-        if verb != (route.method.verb if route.method else "POST"):
-            return self._noted(
-                now, route.name, "", {}, Reply(None, 405, "Method not allowed", 405), is_bare=route.is_bare
-            )
-        try:
-            arguments = {**arguments_of(route, headers, body), **route.arguments}
-        except Malformed as error:
-            status = 413 if len(body) > MOST_BYTES else 400
-            bad = Reply(None, status, str(error), status, INVALID if route.is_bare else None)
-            return self._noted(now, route.name, "", {}, bad, is_bare=route.is_bare)
-        application, answer, extra = self._answered(route, arguments, headers.get("authorization"), now)
-        if answer.is_change:
-            try:
-                self._write(Line(now, route.name, application, arguments))
-            except OSError:
-                _log.exception("The sandbox's state file cannot be written")
-                answer = Reply(None, 500, "The sandbox's state file cannot be written", 500)
-            advance(self._state, now)
-        return self._noted(now, route.name, application, arguments, answer, is_bare=route.is_bare, extra=extra)
+        if fault is not None and not fault.takes_effect:
+            status = fault.answer[0] if fault.answer else 0
+            self._note(called, Request(now, called.name, called.application, {}, status, status, "", fault.name))
+            return fault.told()
+        application, answer = called.application, called.refused
+        extra: dict[str, str] = {}
+        if answer is None:
+            application, answer, extra = self._answered(called, authorization, now)
+            if answer.is_change:
+                try:
+                    self._write(Line(now, called.name, application, called.arguments))
+                except OSError:
+                    _log.exception("The sandbox's state file cannot be written")
+                    answer = Reply(None, 500, "The sandbox's state file cannot be written", 500)
+                advance(self._state, now)
+        name = fault.name if fault else ""
+        told = answer.http_status, answer.status_code, answer.status_message, name
+        self._note(called, Request(now, called.name, application, {}, *told))
+        content = encoded(answer, called.name, is_bare=called.is_bare)
+        if fault is None:
+            return answer.http_status, extra, content
+        if fault.effect is Effect.CHANGED_ANSWER:
+            return answer.http_status, extra, content if called.is_bare else changed(content, fault)
+        return fault.told()
 
     def _answered(
-        self, route: Route, arguments: dict[str, Any], authorization: str | None, now: datetime
-    ) -> tuple[str, Reply, dict[str, str]]:
+        self, called: Called, authorization: str | None, now: datetime
+    ) -> tuple[str, Reply, dict[str, str]]:  # fmt: skip
         """The application's code, the answer and headers for it."""
-        row, code = route.method, arguments.get("application")
-        code = code if isinstance(code, str) else ""
+        row, code = called.method, called.application
         try:
-            application = self._opened(row, arguments, authorization)
+            if called.name not in HANDLERS:
+                return code, Reply(None), {}
+            application = opened(self._state, row, called.arguments, authorization)
             code = application.code if application else ""
             account = application.account if application else "default"
             if row is not None and row.rate is Rate.MESSAGES:
-                wait = self._wait(row.name, arguments, account, now)
+                wait = self._wait(row.name, called.arguments, account, now)
                 if wait:
-                    # Unverified against Pushwoosh: no document says how a request over the cap is answered.
-                    return code, Reply(None, 429, "Too many requests", 429), {"Retry-After": str(wait)}
-            return code, self._carried_out(route.name, code, account, arguments, now), {}
+                    return code, *self._over_cap(wait)
+            return code, self._carried_out(called.name, code, account, called.arguments, now), {}
         except BadAuthorization:
             return code, Reply(None, 401, "Unauthorized", 401), {}
         except Invalid as error:
-            return code, _as_bare(route, refusal(error).reply), {}
+            refused = refusal(error).reply
         except Refused as error:
-            return code, _as_bare(route, error.reply), {}
+            refused = error.reply
+        return code, as_bare(refused) if called.is_bare else refused, {}
 
     def _carried_out(
         self, method: str, application: str, account: str, arguments: Mapping[str, Any], now: datetime
@@ -336,57 +373,50 @@ class Sandbox:
             arguments = row.clean(arguments)
         return HANDLERS[method](Asked(self._state, method, application, account, arguments, now))
 
-    def _opened(
-        self, row: Method | None, arguments: Mapping[str, Any], authorization: str | None
-    ) -> Application | None:
-        """The application that the call's token opens; `None` where no token is asked for. Raises."""
-        if row is not None and row.token is Token.NONE:
-            return None
-        if row is not None and row.token is Token.API:
-            is_group = "applications_group" in arguments and row.name == "createMessage"
-            if is_group and "application" in arguments:
-                # Unverified against Pushwoosh: a group comes "instead of" an application, so both are refused.
-                raise Refused("Give application or applications_group, not both")
-            return application_of_server(self._state, arguments, is_named=row.application_required and not is_group)
-        application = application_of(self._state, arguments)
-        check_device_token(application, authorization, is_required=row is not None and row.token_required)
-        return application
-
     def _wait(self, method: str, arguments: Mapping[str, Any], account: str, now: datetime) -> int:
         if not is_capped(method, arguments, is_tracing=self._state.is_tracing(now)):
             return 0
-        return self._cap.take(account, now)
+        return self._cap.take(account, now, self.options.requests_per_minute)
 
-    def _noted(
-        self,
-        now: datetime,
-        method: str,
-        application: str,
-        arguments: Mapping[str, Any],
-        answer: Reply,
-        *,
-        is_bare: bool,
-        extra: dict[str, str] | None = None,
-    ) -> Answered:
-        """Record the request with its verdict, and encode the answer."""
-        shown = {name: value for name, value in arguments.items() if name != "auth"}
-        self.requests.append(
-            Request(now, method, application, shown, answer.http_status, answer.status_code, answer.status_message)
-        )
-        if is_bare:
-            document = answer.document if answer.document is not None else {"message": answer.status_message.lower()}
-            return answer.http_status, extra or {}, encode(document)
-        if answer.response is NO_RESPONSE or (_leaves_out_response(method) and answer.status_code == 200):
-            return answer.http_status, extra or {}, reply(answer.status_code, answer.status_message)
-        return answer.http_status, extra or {}, reply(answer.status_code, answer.status_message, answer.response)
+    def _over_cap(self, wait: int) -> tuple[Reply, dict[str, str]]:
+        """Unverified against Pushwoosh: no document says how a request over the cap is answered (`over_cap`)."""
+        if self.options.over_cap is OverCap.ENVELOPE:
+            return Reply(None, 210, "Too many requests"), {}
+        return Reply(None, 429, "Too many requests", 429), {"Retry-After": str(wait)}
+
+    def _note(self, called: Called, request: Request) -> None:
+        """Record a request with its verdict, and without its token."""
+        shown = {name: value for name, value in called.arguments.items() if name != "auth"}
+        self.requests.append(replace(request, arguments=shown))
 
     # Memory
 
     def _catch_up(self) -> datetime:
-        # A clock that is set back must not undo what has happened.
-        self._now = max(self._now, in_utc(self._clock()))
+        # A clock that is set back by others must not undo what has happened.
+        self._now = max(self._now, in_utc(self._clock()) + self._offset)
         advance(self._state, self._now)
         return self._now
+
+    def _operate(self, operation: str, **arguments: Any) -> None:
+        with self.lock:
+            now = self._catch_up()
+            OPERATIONS[operation](self._state, arguments, now)
+            self._write(Line(now, operation, "", arguments))
+            advance(self._state, now)
+
+    def _set_clock(self, now: datetime, offset: timedelta) -> datetime:
+        moved = in_utc(self._clock()) + offset
+        self._write(Line(moved, SET_CLOCK, "", {"from": now.isoformat(), "offset": offset.total_seconds()}))
+        self._offset = offset
+        self._clock_is_set(now, moved)
+        return moved
+
+    def _clock_is_set(self, earlier: datetime, moved: datetime) -> None:
+        if moved < earlier:
+            self._state.set_back(earlier - moved)
+            self._cap.set_back()
+        self._now = moved
+        advance(self._state, moved)
 
     def _write(self, line: Line) -> None:
         if self._journal is not None:
@@ -394,82 +424,49 @@ class Sandbox:
 
     def _replay(self, journal: Journal) -> None:
         for line in journal.replay():
-            self._now = max(self._now, line.at)
-            advance(self._state, self._now)
-            if line.method == START_TRACING:
-                self._state.tracing_until = line.at + TRACING_LASTS
-                continue
-            if line.method not in HANDLERS:
-                raise BadJournal(f"{journal.path} has a call of {line.method}, which this sandbox does not know.")
-            account = self._state.account_of(line.application)
-            row = METHODS.get(line.method)
             try:
-                if row is not None and row.rate is Rate.MESSAGES:
-                    self._wait(row.name, line.arguments, account, line.at)
-                answer = self._carried_out(line.method, line.application, account, line.arguments, line.at)
+                answer = self._repeated(line)
             except Invalid as error:
                 answer = refusal(error).reply
             except Refused as error:
                 answer = error.reply
-            if not answer.is_change:
+            except LookupError:
+                raise BadJournal(
+                    f"{journal.path} has a call of {line.method}, which this sandbox does not know."
+                ) from None
+            except ValueError as error:
+                raise BadJournal(f"{journal.path}: {line.method} at {line.at.isoformat()}: {error}") from None
+            if answer.status_code != 200 and not answer.is_change:
                 raise BadJournal(
                     f"{journal.path}: a call of {line.method} at {line.at.isoformat()} was taken then and is not now "
                     f"({answer.status_message}). Start with the same applications and filters, or with a new file."
                 )
             advance(self._state, self._now)
 
+    def _repeated(self, line: Line) -> Reply:
+        """A line of the journal, once more. Raises `LookupError` for a method that is not known here."""
+        if line.method == SET_CLOCK:
+            return self._clock_set_again(line)
+        self._now = max(self._now, line.at)
+        advance(self._state, self._now)
+        if line.method in OPERATIONS:
+            OPERATIONS[line.method](self._state, line.arguments, line.at)
+            return Reply(is_change=True)
+        if line.method not in HANDLERS:
+            raise LookupError(line.method)
+        account = self._state.account_of(line.application)
+        row = METHODS.get(line.method)
+        if row is not None and row.rate is Rate.MESSAGES:
+            self._wait(row.name, line.arguments, account, line.at)
+        return self._carried_out(line.method, line.application, account, line.arguments, line.at)
 
-_REASONS = {
-    200: "OK",
-    204: "No Content",
-    400: "Bad Request",
-    401: "Unauthorized",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    413: "Content Too Large",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-}
-
-
-def _as_bare(route: Route, refused: Reply) -> Reply:
-    """A refusal in the words of the audience methods, which have no envelope.
-
-    Unverified against Pushwoosh: the HTTP status of `{"message": "invalid request"}`, and how a bad token is answered.
-    """
-    if not route.is_bare:
-        return refused
-    is_token = refused.status_message in ("Account not found", "Access denied or application not found")
-    if is_token:
-        return replace(refused, http_status=401, document={"message": refused.status_message.lower()})
-    return replace(refused, http_status=400, document=INVALID)
-
-
-def _leaves_out_response(method: str) -> bool:
-    row = METHODS.get(method)
-    return row is not None and row.response_absent
-
-
-def _cross_origin(headers: Mapping[str, str]) -> dict[str, str]:
-    """What a browser wants to hear: any origin may call, with credentials, as the web SDK does."""
-    origin = headers.get("origin", "")
-    if not _VISIBLE.fullmatch(origin):
-        return {}
-    asked = headers.get("access-control-request-headers", "")
-    return {
-        "Access-Control-Allow-Origin": origin,
-        "Access-Control-Allow-Credentials": "true",
-        "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-        "Access-Control-Allow-Headers": asked if _VISIBLE.fullmatch(asked) else "authorization, content-type",
-        "Access-Control-Max-Age": "86400",
-        "Vary": "Origin",
-    }
-
-
-def _plain(status: int, text: str) -> Answered:
-    return status, {"Content-Type": "text/plain; charset=utf-8"}, text.encode()
-
-
-def _natural(values: list[str] | None, default: int) -> int:
-    text = values[-1] if values else ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else default
+    def _clock_set_again(self, line: Line) -> Reply:
+        try:
+            earlier = in_utc(datetime.fromisoformat(line.arguments["from"]))
+            self._offset = timedelta(seconds=line.arguments["offset"])
+        except (KeyError, TypeError, OverflowError):
+            raise ValueError("no setting of the clock") from None
+        self._now = max(self._now, earlier)
+        advance(self._state, self._now)
+        self._clock_is_set(earlier, line.at)
+        return Reply(is_change=True)

@@ -6,24 +6,32 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from django_pushwoosh.protocol.envelope import ARGUMENT_ERROR
 from django_pushwoosh.protocol.tags import TagType
 from django_pushwoosh.sandbox.answering import Asked, Reply
 from django_pushwoosh.sandbox.codes import request_id
 from django_pushwoosh.sandbox.device_calls import DEVICE_TYPES
+from django_pushwoosh.sandbox.options import SmallBulk
 from django_pushwoosh.sandbox.state import Device, Job, State, normal_hwid, normal_token
 from django_pushwoosh.sandbox.tagging import set_tags
 
-INVALID = {"message": "invalid request"}
 OPERATORS = (None, "set", "append", "remove")
+LEAST_DEVICES = 50
+TOO_SMALL = "bulkSetTags is for 50 devices and more: use setTags"
 IDENTITIES = ("hwid", "user_id", "push_token")
 
 
 def start(asked: Asked) -> Reply:
     """bulkRegisterDevice and bulkSetTags: the job is taken as it is, mistakes in single devices show in its report.
 
-    Unverified against Pushwoosh: fewer than 50 devices and more than any number are taken.
+    Unverified against Pushwoosh: a bulk request may be of any size, also below the 50 that bulkSetTags asks for
+    (`small_bulk`).
     """
     state = asked.state
+    devices = list(asked.arguments["devices"])
+    is_small = asked.method == "bulkSetTags" and len(devices) < LEAST_DEVICES
+    if is_small and state.options.small_bulk is SmallBulk.REFUSE:
+        return Reply(None, ARGUMENT_ERROR, TOO_SMALL, 400, {"message": TOO_SMALL})
     identity = request_id(len(state.jobs) + 1, asked.now)
     due_at = asked.now + timedelta(seconds=max(0.0, state.options.job_seconds))
     job = Job(
@@ -32,12 +40,16 @@ def start(asked: Asked) -> Reply:
         asked.application,
         asked.now,
         due_at,
-        list(asked.arguments["devices"]),
+        devices,
         asked.arguments.get("create_missing_tags") is True,
     )
     state.jobs[identity] = job
     state.open_jobs.append(job)
-    return Reply(document={"request_id": identity, "status": "Pending"}, is_change=True)
+    state.at(due_at, lambda at: complete(state, job))
+    document = {"request_id": identity, "status": "Pending"}
+    if is_small and state.options.small_bulk is SmallBulk.WARN:
+        document["warning"] = TOO_SMALL
+    return Reply(document=document, is_change=True)
 
 
 def status(asked: Asked) -> Reply:
@@ -49,7 +61,7 @@ def status(asked: Asked) -> Reply:
     statuses = [each["status"] for each in job.report]
     document: dict[str, Any] = {
         "request_id": job.request_id,
-        "status": "Completed" if job.is_completed else "Pending",
+        "status": _status(job, statuses),
         "progress": job.progress(asked.now),
         "devices_success": statuses.count("done"),
     }
@@ -61,11 +73,19 @@ def status(asked: Asked) -> Reply:
     return Reply(document=document)
 
 
+def _status(job: Job, statuses: list[str]) -> str:
+    """Unverified against Pushwoosh: a bulk job fails where each of its devices did."""
+    if not job.is_completed:
+        return "Pending"
+    return "Failed" if set(statuses) == {"failed"} else "Completed"
+
+
 def complete(state: State, job: Job) -> None:
     """Carry a job out and write its report."""
     carry_out = _register if job.method == "bulkRegisterDevice" else _tag
     job.report = [carry_out(state, job, each) for each in job.devices]
     job.is_completed = True
+    state.open_jobs.remove(job)
 
 
 def _register(state: State, job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +98,7 @@ def _register(state: State, job: Job, given: Mapping[str, Any]) -> dict[str, Any
     changes = _changes(state, job, given)
     if changes is None:
         return report
+    # Unverified against Pushwoosh: tags that do not exist are made here; the documents ask for no leave to do so.
     device = state.seen(job.application, normal_hwid(hwid, kind), job.due_at, kind)
     device.platform = kind
     state.subscribe(device, normal_token(token, kind))

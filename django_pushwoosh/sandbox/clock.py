@@ -27,6 +27,10 @@ class SetClock:
         """Move forward by a `timedelta`'s arguments: `clock.advance(minutes=10)`."""
         self._now += timedelta(**duration)
 
+    def sleep(self, seconds: float) -> None:
+        """What waiting is under a clock that stands: it moves on."""
+        self.advance(seconds=seconds)
+
 
 def in_utc(moment: datetime) -> datetime:
     """An aware datetime in UTC. Raises `ValueError` for a naive one: it could mean any time."""

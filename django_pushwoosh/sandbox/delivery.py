@@ -1,4 +1,4 @@
-"""What time brings about: due messages reach the simulated phones, bulk jobs take effect.
+"""What time brings about: due messages reach the simulated phones, bulk jobs and what lags behind take effect.
 
 There is no thread: whoever asks the sandbox anything first lets it catch up. A push carries the time it was due, and
 things happen in the order of their times, so that it makes no difference how often the sandbox was asked in between.
@@ -6,9 +6,10 @@ things happen in the order of their times, so that it makes no difference how of
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime, timedelta
+from heapq import heappop
 
-from django_pushwoosh.sandbox import bulk
 from django_pushwoosh.sandbox.audience import resolve
 from django_pushwoosh.sandbox.rendering import render
 from django_pushwoosh.sandbox.state import Device, Message, Push, State
@@ -20,31 +21,48 @@ FIRST_ZONE = timedelta(hours=14)
 
 def advance(state: State, now: datetime) -> None:
     """Bring the state to `now`."""
-    while True:
-        due = [job for job in state.open_jobs if job.due_at <= now]
-        job = min(due, key=lambda each: each.due_at) if due else None
-        _deliver(state, job.due_at if job else now)
-        if job is None:
-            return
-        state.open_jobs.remove(job)
-        bulk.complete(state, job)
+    while state.later and state.later[0][0] <= now:
+        moment = state.later[0][0]
+        _deliver(state, moment)
+        _, _, effect = heappop(state.later)
+        effect(moment)
+    _deliver(state, now)
 
 
 def _deliver(state: State, now: datetime) -> None:
     due: list[tuple[datetime, int, int, Message, Device]] = []
     for message in state.pending:
-        if message.follows_user_timezone:
-            due += [(at, message.sequence, device.id, message, device) for at, device in _local(state, message, now)]
-        elif message.due_at <= now:
-            # Unverified against Pushwoosh: a time in the past is "now".
-            at = max(message.due_at, message.created_at)
-            found = resolve(state, message, at)
-            due += [(at, message.sequence, device.id, message, device) for device in found]
-            message.status = "done"
+        found = _local(state, message, now) if message.follows_user_timezone else _paced(state, message, now)
+        due += [(at, message.sequence, device.id, message, device) for at, device in found]
     for at, _, _, message, device in sorted(due, key=lambda each: each[:3]):
         _push(state, message, device, at)
     if any(not message.is_pending for message in state.pending):
         state.pending = [message for message in state.pending if message.is_pending]
+
+
+def _paced(state: State, message: Message, now: datetime) -> list[tuple[datetime, Device]]:
+    """The devices whose turn has come: all at once, or `send_rate` of them in a second."""
+    if message.status == "waiting":
+        if message.due_at > now:
+            return []
+        # Unverified against Pushwoosh: a time in the past is "now".
+        message.begins_at = max(message.due_at, message.created_at)
+        message.status = "pending"
+    if message.status == "pending" and message.begins_at is not None:
+        start = message.begins_at + timedelta(seconds=state.options.pending_seconds)
+        if start > now:
+            return []
+        rate = message.parameters.get("send_rate")
+        gap = timedelta(seconds=1 / rate) if isinstance(rate, int) and rate > 0 else timedelta()
+        recipients = resolve(state, message, start)
+        message.queue = deque((start + gap * turn, device) for turn, device in enumerate(recipients))
+        message.status = "processing"
+    found = []
+    while message.queue and message.queue[0][0] <= now:
+        found.append(message.queue.popleft())
+    if not message.queue:
+        message.status = "done"
+    return found
 
 
 def _local(state: State, message: Message, now: datetime) -> list[tuple[datetime, Device]]:
@@ -81,7 +99,7 @@ def _offset(device: Device) -> timedelta:
 
 
 def _push(state: State, message: Message, device: Device, at: datetime) -> None:
-    if _is_capped(message, device, at):
+    if not device.is_subscribed or _is_capped(message, device, at):
         return
     rendered = render(message, device, at)
     if rendered is None:

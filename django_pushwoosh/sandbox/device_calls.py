@@ -35,6 +35,11 @@ def register_device(asked: Asked) -> Reply:
     kind = asked.arguments.get("device_type")
     if isinstance(kind, bool) or kind not in DEVICE_TYPES:
         raise Refused("Invalid device type")
+    return asked.soon(_register)
+
+
+def _register(asked: Asked) -> Reply:
+    kind = asked.arguments["device_type"]
     hwid = normal_hwid(asked.text("hwid"), kind)
     device = asked.state.seen(asked.application, hwid, asked.now, kind, asked.text("userId"))
     device.platform = kind
@@ -50,6 +55,10 @@ def register_device(asked: Asked) -> Reply:
 
 def register_email(asked: Asked) -> Reply:
     """Makes an address known: a device of its own, whose hwid and token are the address."""
+    return asked.soon(_register_email)
+
+
+def _register_email(asked: Asked) -> Reply:
     email = asked.text("email")
     device = asked.state.seen(asked.application, email, asked.now, EMAIL.number, asked.text("userId"))
     device.platform = EMAIL.number
@@ -69,6 +78,10 @@ def unregister_device(asked: Asked) -> Reply:
 
 def set_device_tags(asked: Asked) -> Reply:
     """Sets tags of the device, or without a hwid of all devices of the user."""
+    return asked.soon(_set_tags)
+
+
+def _set_tags(asked: Asked) -> Reply:
     changes = asked.arguments["tags"]
     if asked.text("hwid"):
         devices = [_seen(asked)]
@@ -141,10 +154,11 @@ def register_user(asked: Asked) -> Reply:
 
 
 def delete_user(asked: Asked) -> Reply:
-    """Deletes a user and all the user's devices.
+    """Deletes a user and all the user's devices."""
+    return asked.soon(_delete_user)
 
-    The documents call this asynchronous; the sandbox is done when it answers.
-    """
+
+def _delete_user(asked: Asked) -> Reply:
     devices = asked.state.devices_of_user(asked.application, asked.text("user_id"))
     for device in devices:
         asked.state.remove(device)

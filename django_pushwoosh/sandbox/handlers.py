@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from django_pushwoosh.protocol.calls import METHODS
-from django_pushwoosh.sandbox import bulk, device_calls, message_calls
+from django_pushwoosh.sandbox import bulk, device_calls, message_calls, message_reports
 from django_pushwoosh.sandbox.answering import Asked, Reply
 from django_pushwoosh.sandbox.sdk_calls import SDK_CALLS
 
@@ -17,8 +17,8 @@ HANDLERS: dict[str, Handler] = {
     "createTargetedMessage": message_calls.create_targeted_message,
     "cancelMessage": message_calls.cancel_message,
     "deleteMessage": message_calls.delete_message,
-    "getMessageDetails": message_calls.get_message_details,
-    "getPushHistory": message_calls.get_push_history,
+    "getMessageDetails": message_reports.get_message_details,
+    "getPushHistory": message_reports.get_push_history,
     "bulkRegisterDevice": bulk.start,
     "bulkRegisterDeviceStatus": bulk.status,
     "bulkSetTags": bulk.start,

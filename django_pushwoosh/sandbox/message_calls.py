@@ -1,24 +1,32 @@
-"""What servers say about messages: create, cancel, delete, ask. One function per method. Source: seed 001."""
+"""What servers say about messages: create, cancel, delete. One function per method. Source: seed 001."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE
 from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.envelope import ARGUMENT_ERROR
 from django_pushwoosh.protocol.errors import Invalid, InvalidFilter
-from django_pushwoosh.protocol.filters import Expression, clean_conditions, parse
+from django_pushwoosh.protocol.filters import (
+    ApplicationSet,
+    AppTagSet,
+    Expression,
+    GroupSet,
+    clean_conditions,
+    parse,
+    walk,
+)
 from django_pushwoosh.protocol.parameters import BY_NAME
-from django_pushwoosh.protocol.platforms import BY_NUMBER
 from django_pushwoosh.sandbox.answering import NO_RESPONSE, Asked, Refused, Reply
 from django_pushwoosh.sandbox.audience import Geozone, Selection, find
 from django_pushwoosh.sandbox.codes import message_code, tracking_code
+from django_pushwoosh.sandbox.message_reports import message_of
 from django_pushwoosh.sandbox.schedule import due_at, is_immediate
-from django_pushwoosh.sandbox.state import Message, State, wire_second
+from django_pushwoosh.sandbox.state import Message, State
 
 UNRECORDED_BELOW = 10
 """Immediate messages to fewer `devices` than this are not kept in the message history, and have no code."""
@@ -27,6 +35,7 @@ EXEMPT_UP_TO = 10
 """Immediate messages to at most this many `devices` do not count against the cap."""
 
 MOST_RECIPIENTS = 1000
+MOST_ERRORS = 20
 
 TARGETED_FORBIDS = (
     "application",
@@ -139,8 +148,10 @@ def create_targeted_message(asked: Asked) -> Reply:
         try:
             expression = parse(asked.text("devices_filter"))
         except InvalidFilter as error:
-            errors = [{"message": problem.text, "type": "syntax"} for problem in error.problems]
-            raise Refused("Errors occurred while compiling filter", {"errors": errors}) from None
+            raise _uncompiled("syntax", (problem.text for problem in error.problems)) from None
+        unknown = list(_unknown_sets(asked, expression))
+        if unknown:
+            raise _uncompiled("semantic", unknown)
         parameters = {name: value for name, value in asked.arguments.items() if name != "auth"}
         message = _created(asked, (), parameters, Selection(expression=expression))
         known = _Taken(message.code, message.tracking_code)
@@ -149,63 +160,43 @@ def create_targeted_message(asked: Asked) -> Reply:
     return Reply(_targeted(known))
 
 
+def _uncompiled(kind: str, messages: Iterable[str]) -> Refused:
+    errors = [{"message": each, "type": kind} for each in islice(messages, MOST_ERRORS)]
+    return Refused("Errors occurred while compiling filter", {"errors": errors})
+
+
+def _unknown_sets(asked: Asked, expression: Expression) -> Iterator[str]:
+    """Unverified against Pushwoosh: applications and groups in a filter that the account does not have.
+
+    The documents show errors of the type "syntax" only; "semantic" is ours.
+    """
+    known = set(asked.state.codes_of_account(asked.account))
+    for node in walk(expression):
+        if isinstance(node, ApplicationSet) and node.code not in known:
+            yield f'Application "{node.code}" not found.'
+        elif isinstance(node, AppTagSet) and node.application not in known:
+            yield f'Application "{node.application}" not found.'
+        elif isinstance(node, GroupSet) and not asked.state.codes_of_group(asked.account, node.code):
+            yield f'Group "{node.code}" not found.'
+
+
 def cancel_message(asked: Asked) -> Reply:
-    """Ends a message that is waiting or under way; what was delivered stays delivered."""
-    message = _message(asked)
+    """Ends a message that is waiting, pending or under way; what was delivered stays delivered."""
+    message = message_of(asked)
     if not message.is_pending:
+        # Unverified against Pushwoosh: how what comes too late is refused, here and in deleteMessage.
         raise Refused(f"Message cannot be canceled: it is {message.status}")
-    _end(asked.state, message, "canceled")
+    message.end(asked.state, "canceled")
     return Reply(NO_RESPONSE, is_change=True)
 
 
 def delete_message(asked: Asked) -> Reply:
     """Removes a message that has not begun; "You can't delete messages that have already been sent out." """
-    message = _message(asked)
-    if message.status != "waiting":
+    message = message_of(asked)
+    if message.status not in ("waiting", "pending"):
         raise Refused(f"Message cannot be deleted: it is {message.status}")
-    _end(asked.state, message, "deleted")
+    message.end(asked.state, "deleted")
     return Reply(NO_RESPONSE, is_change=True)
-
-
-def get_message_details(asked: Asked) -> Reply:
-    message = _message(asked)
-    given = message.parameters
-    platforms = given.get("platforms") or sorted({platform for _, platform in message.sent})
-    return Reply(
-        {
-            "message": {
-                "id": message.id,
-                "created": wire_second(message.created_at),
-                "send_date": wire_second(message.due_at),
-                "status": message.status,
-                "content": _by_language(given.get("content")),
-                "platforms": json.dumps(platforms, separators=(",", ":")),
-                "ignore_user_timezone": "0" if message.follows_user_timezone else "1",
-                "code": message.code,
-                "data": _as_object(given.get("data")),
-            }
-        }
-    )
-
-
-def get_push_history(asked: Asked) -> Reply:
-    """Recorded messages of the account by their ids, a page at a time after `lastNotificationID`."""
-    limit = asked.arguments.get("limitMessages") or 1000
-    after = asked.arguments.get("lastNotificationID") or 0
-    sought, value = asked.text("searchBy"), asked.arguments.get("value")
-    if asked.text("source") not in ("", "API"):
-        # Whatever the sandbox sent came by the API.
-        return Reply({"rows": []})
-    found = (
-        message
-        for message in asked.state.messages
-        if message.account == asked.account
-        and message.is_recorded
-        and message.status != "deleted"
-        and message.id > after
-        and _is_sought(asked.state, message, sought, value)
-    )
-    return Reply({"rows": [_row(message) for message, _ in zip(found, range(limit), strict=False)]})
 
 
 def _applications(asked: Asked) -> tuple[str, ...]:
@@ -245,7 +236,7 @@ def _created(
 ) -> Message:
     """The message, checked and put in its place; raises `Refused` before anything is changed."""
     state, now = asked.state, asked.now
-    _check(parameters)
+    _check(parameters, is_content_required=state.options.requires_content)
     due, is_local = due_at(parameters, now)
     sequence = len(state.messages) + 1
     last = state.messages[-1].id if state.messages else 0
@@ -268,10 +259,11 @@ def _created(
     return message
 
 
-def _check(parameters: Mapping[str, Any]) -> None:
+def _check(parameters: Mapping[str, Any], *, is_content_required: bool) -> None:
     """Hold what table one knows against it; what it does not know passes, for Pushwoosh adds parameters.
 
-    Unverified against Pushwoosh: how strictly each parameter is looked at, and in which words it is refused.
+    Unverified against Pushwoosh: how strictly each parameter is looked at, and in which words it is refused; that a
+    message without content is (`requires_content`).
     """
     for name, value in parameters.items():
         row = BY_NAME.get(name)
@@ -283,7 +275,7 @@ def _check(parameters: Mapping[str, Any]) -> None:
             if name.endswith("_root_params"):
                 raise Refused(f"{name} must be key-value object") from None
             raise Refused(str(error.problems[0])) from None
-    if not any(parameters.get(name) for name in STAND_FOR_CONTENT):
+    if is_content_required and not any(parameters.get(name) for name in STAND_FOR_CONTENT):
         raise Refused("Message content is empty")
 
 
@@ -353,6 +345,7 @@ def _platforms(value: Any) -> frozenset[int] | None:
 def _saved(state: State, name: Any) -> Expression:
     text = state.options.filters.get(name) if isinstance(name, str) else None
     if text is None:
+        # Unverified against Pushwoosh: how an unknown filter is refused.
         raise Refused("Filter not found")
     return parse(text)
 
@@ -365,94 +358,3 @@ def _remember(asked: Asked, key: tuple[str, str, str], taken: _Taken) -> None:
 
 def _targeted(taken: _Taken) -> dict[str, str]:
     return {"messageCode": taken.code, "trackingCode": taken.tracking_code}
-
-
-def _message(asked: Asked) -> Message:
-    message = asked.state.message(asked.account, asked.arguments.get("message"))
-    if message is None:
-        raise Refused("Message not found")
-    return message
-
-
-def _end(state: State, message: Message, status: str) -> None:
-    message.status = status
-    if message in state.pending:
-        state.pending.remove(message)
-
-
-def _by_language(content: Any) -> dict[str, str]:
-    if isinstance(content, str):
-        # Unverified against Pushwoosh: under which language a plain text is kept.
-        return {"default": content}
-    return dict(content) if isinstance(content, Mapping) else {}
-
-
-def _as_object(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _is_sought(state: State, message: Message, sought: str, value: Any) -> bool:
-    match sought:
-        case "notificationID":
-            return str(message.id) == str(value)
-        case "notificationCode":
-            return bool(message.code == value)
-        case "applicationCode":
-            return value in (message.applications or state.codes_of_account(message.account))
-        case "campaignCode":
-            return bool(message.parameters.get("campaign") == value)
-    return True
-
-
-def _row(message: Message) -> dict[str, Any]:
-    given = message.parameters
-    sent, opened = _counts(message.sent), _counts(message.opened)
-    rates = {
-        application: round(100 * sum(opened.get(application, {}).values()) / sum(counts.values()), 2)
-        for application, counts in sent.items()
-    }
-    return {
-        "id": message.id,
-        "code": message.code,
-        "createDate": wire_second(message.created_at),
-        "sendDate": wire_second(message.due_at),
-        "content": _by_language(given.get("content")) or [],
-        "title": _by_language(given.get("title")) or [],
-        "subtitle": _by_language(given.get("subtitle")) or [],
-        "url": given.get("link"),
-        "data": given.get("data"),
-        "ios_title": given.get("ios_title"),
-        "ios_subtitle": given.get("ios_subtitle"),
-        "ios_root_params": given.get("ios_root_params"),
-        "android_header": given.get("android_header"),
-        "android_root_params": given.get("android_root_params"),
-        "conditions": given.get("conditions"),
-        "conditions_operator": given.get("conditions_operator", "AND"),
-        "filter_code": None,
-        "filter_conditions": None,
-        "filter_name": given.get("filter"),
-        "richPageId": given.get("rich_media"),
-        "geozone": given.get("geozone"),
-        "campaignId": given.get("campaign", ""),
-        "campaignName": "",
-        "subscription_segments": None,
-        "trackingCode": message.tracking_code,
-        "open": opened or "",
-        "sent": sent or "",
-        "ctr": rates or "",
-        "errors": "",
-    }
-
-
-def _counts(counted: Mapping[tuple[str, int], int]) -> dict[str, dict[str, int]]:
-    """`{application: {PLATFORM: n}}`"""
-    result: dict[str, dict[str, int]] = {}
-    for (application, number), count in sorted(counted.items()):
-        platform = BY_NUMBER.get(number)
-        result.setdefault(application, {})[platform.key if platform else str(number)] = count
-    return result

@@ -17,14 +17,17 @@ PAGES = {
     "phones.html": "text/html; charset=utf-8",
     "phones.css": "text/css; charset=utf-8",
     "phones.js": "text/javascript; charset=utf-8",
+    "control.html": "text/html; charset=utf-8",
+    "control.css": "text/css; charset=utf-8",
+    "control.js": "text/javascript; charset=utf-8",
 }
-"""The files of the page, and nothing else."""
+"""The files of the two pages, and nothing else."""
 
 _DIRECTORY = Path(__file__).parent / "pages"
 
 
 def page(name: str) -> tuple[bytes, str] | None:
-    """A file of the page with its content type, or `None`."""
+    """A file of a page with its content type, or `None`."""
     kind = PAGES.get(name)
     if kind is None:
         return None

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from django_pushwoosh.protocol.calls import METHODS, REMOTE, Body, Method, Shape
 from django_pushwoosh.protocol.envelope import is_too_deep
+from django_pushwoosh.sandbox.answering import INVALID, Reply
 from django_pushwoosh.sandbox.sdk_calls import SDK_CALLS
 
 MOST_BYTES = 20 * 1024 * 1024
@@ -31,12 +32,52 @@ class Route:
         return self.method is not None and self.method.answer is Shape.BARE
 
 
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A request as it was read: which method with which arguments, or why it is `refused` unread."""
+
+    name: str
+    method: Method | None
+    arguments: Mapping[str, Any]
+    refused: Reply | None = None
+    is_bare: bool = False
+
+    @property
+    def application(self) -> str:
+        """The application's code as the call names it, if it does."""
+        code = self.arguments.get("application")
+        return code if isinstance(code, str) else ""
+
+
 class Malformed(Exception):
     """The body is not what a call looks like: HTTP 400."""
 
 
 _EXACT = {method.path: method for method in METHODS.values() if method.body is not Body.URL}
 _WITH_ID = {method.path.partition("{")[0]: method for method in METHODS.values() if method.body is Body.URL}
+
+
+def read(verb: str, where: str, query: str, headers: Mapping[str, str], body: bytes, *, takes_unknown: bool) -> Called:
+    """The call that a request makes. `takes_unknown` lets methods pass that nobody knows.
+
+    Unverified against Pushwoosh: the statuses of an unknown path (404), a wrong verb (405) and a malformed body (400).
+    """
+    route = route_of(where, query)
+    if route is None and takes_unknown and where.startswith(REMOTE) and "/" not in where.removeprefix(REMOTE):
+        route = Route(where.removeprefix(REMOTE)[:64], None, {})
+    if route is None:
+        name = where.rsplit("/", 1)[-1][:64]
+        return Called(name, None, {}, Reply(None, 404, f"Unknown method {name}", 404))
+    if verb != (route.method.verb if route.method else "POST"):
+        refused = Reply(None, 405, "Method not allowed", 405)
+        return Called(route.name, route.method, {}, refused, route.is_bare)
+    try:
+        arguments = {**arguments_of(route, headers, body), **route.arguments}
+    except Malformed as error:
+        status = 413 if len(body) > MOST_BYTES else 400
+        refused = Reply(None, status, str(error), status, INVALID if route.is_bare else None)
+        return Called(route.name, route.method, {}, refused, route.is_bare)
+    return Called(route.name, route.method, arguments, None, route.is_bare)
 
 
 def route_of(where: str, query: str) -> Route | None:

@@ -2,7 +2,7 @@
 
 Device bookkeeping is answered from the state. Inbox, in-apps, popups and the like are answered with their empty form,
 in the shapes that the SDKs read, so that a real SDK that is pointed at the sandbox starts and runs.
-Source: the SDKs' own code; nothing here is verified against Pushwoosh.
+Source: the SDKs' own code. Unverified against Pushwoosh: all of it.
 """
 
 from __future__ import annotations

@@ -7,16 +7,20 @@ the same calls at the same times lead to the same state: that is what the journa
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from heapq import heappush
+from typing import Any, TypeAlias
 
-from django_pushwoosh.protocol.filters import parse
 from django_pushwoosh.protocol.platforms import EMAIL, IOS, SMS, WHATSAPP, label_of
 from django_pushwoosh.protocol.tags import TagType
+from django_pushwoosh.sandbox.options import Options as Options
 
 WHATSAPP_PREFIX = "whatsapp:"
+Effect: TypeAlias = Callable[[datetime], object]
+"""Something that happens at a moment, which it is told."""
+
 DELIVERIES_REMEMBERED = 1000
 """Delivery times kept per device; a frequency cap cannot count further than that."""
 
@@ -29,7 +33,8 @@ class Application:
     """One application of an account, with its two tokens. The tokens are never journalled, shown or logged.
 
     `groups` are the codes of the application groups that it belongs to. Applications of one `account` share its
-    API token's reach (createTargetedMessage goes across them) and its cap.
+    API token's reach (createTargetedMessage goes across them) and its cap. `forbidden` names the methods that its
+    tokens are not allowed.
     """
 
     code: str
@@ -37,37 +42,13 @@ class Application:
     device_token: str = field(repr=False)
     groups: tuple[str, ...] = ()
     account: str = "default"
+    forbidden: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.code or not self.api_token or not self.device_token:
             raise ValueError("An application of the sandbox needs a code, an API token and a device token.")
         object.__setattr__(self, "groups", tuple(self.groups))
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the sandbox decides what Pushwoosh's documents leave open, and what its control panel would hold.
-
-    `filters` maps names of saved filters to filter expressions; `tags` declares the types of tags (others are learned
-    from their first value); `in_apps` maps events to the in-app message that they show.
-    """
-
-    filters: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, TagType] = field(default_factory=dict)
-    in_apps: Mapping[str, str] = field(default_factory=dict)
-    requests_per_minute: int = 600
-    job_seconds: float = 2.0
-    case_sensitive: bool = False
-    unset_matches_negative: bool = False
-
-    def check(self) -> None:
-        """Raises `ValueError` (`InvalidFilter` for a saved filter) for what makes no sense."""
-        if self.requests_per_minute < 1:
-            raise ValueError("requests_per_minute must be at least 1.")
-        if not 0 <= self.job_seconds <= 86_400:
-            raise ValueError("job_seconds must be from 0 to 86400.")
-        for text in self.filters.values():
-            parse(text)
+        object.__setattr__(self, "forbidden", tuple(self.forbidden))
 
 
 @dataclass(slots=True, eq=False)
@@ -132,7 +113,8 @@ class Message:
 
     `due_at` is when it goes out; with `follows_user_timezone` it is the same wall-clock time read as UTC, and each
     device gets it at its own. `is_recorded` is false for immediate messages to fewer than 10 devices: they have no
-    code that anyone could ask for. `status` runs waiting → processing → done, or ends at canceled or deleted.
+    code that anyone could ask for. `status` runs waiting → pending → processing → done, or ends at canceled, failed or
+    deleted. It is pending from `begins_at` until its recipients are in the `queue`, each with the time of its push.
     """
 
     sequence: int
@@ -148,6 +130,8 @@ class Message:
     follows_user_timezone: bool = False
     is_recorded: bool = True
     status: str = "waiting"
+    begins_at: datetime | None = None
+    queue: deque[tuple[datetime, Device]] = field(default_factory=deque)
     sent: Counter[tuple[str, int]] = field(default_factory=Counter)
     opened: Counter[tuple[str, int]] = field(default_factory=Counter)
     delivered_until: datetime | None = None
@@ -157,7 +141,14 @@ class Message:
 
     @property
     def is_pending(self) -> bool:
-        return self.status in ("waiting", "processing")
+        return self.status in ("waiting", "pending", "processing")
+
+    def end(self, state: State, status: str) -> None:
+        """Stop it where it is; what was delivered stays delivered."""
+        self.status = status
+        self.queue.clear()
+        if self in state.pending:
+            state.pending.remove(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,7 +213,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call as it was judged. The arguments have no `auth`; `verdict` is the answer's text."""
+    """A call as it was judged. The arguments have no `auth`; `verdict` is the answer's text.
+
+    `fault` names what the call met on its way; the caller then heard that instead.
+    """
 
     at: datetime
     method: str
@@ -231,6 +225,7 @@ class Request:
     http_status: int
     status_code: int
     verdict: str
+    fault: str = ""
 
     @property
     def is_accepted(self) -> bool:
@@ -261,6 +256,8 @@ class State:
         self.devices_version = version
         self.pending: list[Message] = []
         self.open_jobs: list[Job] = []
+        self.later: list[tuple[datetime, int, Effect]] = []
+        self._later_count = 0
         self._by_application: dict[str, dict[str, Device]] = {}
         self._by_token: dict[tuple[str, str], Device] = {}
         self._by_code: dict[str, Message] = {}
@@ -286,6 +283,24 @@ class State:
     def is_tracing(self, now: datetime) -> bool:
         """Whether API messaging tracing is on: small immediate messages are then recorded, and capped."""
         return self.tracing_until is not None and now < self.tracing_until
+
+    # What is to come
+
+    def at(self, moment: datetime, effect: Effect) -> None:
+        """Let something happen when its time has come; what comes at one moment happens in the order of these calls."""
+        self._later_count += 1
+        heappush(self.later, (moment, self._later_count, effect))
+
+    def set_back(self, duration: timedelta) -> None:
+        """The clock goes back: what is under way takes as long as it would have; times that were named stay."""
+        self.later = [(moment - duration, number, effect) for moment, number, effect in self.later]
+        for job in self.open_jobs:
+            job.created_at -= duration
+            job.due_at -= duration
+        for message in self.pending:
+            if message.begins_at is not None:
+                message.begins_at -= duration
+            message.queue = deque((moment - duration, device) for moment, device in message.queue)
 
     # Devices and users
 

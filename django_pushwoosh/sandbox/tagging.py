@@ -1,7 +1,7 @@
 """Setting tags: what a tag's type lets in, and what becomes of the rest.
 
-A tag's type is declared with the sandbox or learned from the first value. Source: seed 002, setTags; seed 004,
-bulkSetTags, whose report says "ok", "tag not found" or "wrong value. expect :string" for each tag.
+A tag's type is declared with the sandbox, or Pushwoosh's own, or learned from the first value. Source: seed 002,
+setTags; seed 004, bulkSetTags, whose report says "ok", "tag not found" or "wrong value. expect :string" for each tag.
 """
 
 from __future__ import annotations
@@ -9,27 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django_pushwoosh.protocol.tags import TagType, apply, infer_type, is_operation
+from django_pushwoosh.protocol.tags import DEFAULT_TAGS, TagType, apply, infer_type, is_operation
 from django_pushwoosh.sandbox.state import Device, State, language_tag
 
 DONE = "ok"
 NOT_FOUND = "tag not found"
-
-KEPT_BY_THEMSELVES = frozenset(
-    {
-        "Language",
-        "Device Model",
-        "OS Version",
-        "Application Version",
-        "Platform",
-        "First Install",
-        "Last Application Open",
-        "User ID",
-        "City",
-        "Country",
-    }
-)
-"""Tags that every account has."""
 
 
 def set_tags(
@@ -43,9 +27,9 @@ def set_tags(
     account = state.account_of(device.application)
     results: dict[str, str] = {}
     for name, change in changes.items():
-        declared = state.options.tags.get(name)
+        declared = state.options.tags.get(name) or DEFAULT_TAGS.get(name)
         known = declared or state.tag_types.get((account, name))
-        if known is None and not create and name not in KEPT_BY_THEMSELVES:
+        if known is None and not create:
             results[name] = NOT_FOUND
             continue
         if change is None:

@@ -6,23 +6,54 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from django_pushwoosh.sandbox.answering import Refused
+from django_pushwoosh.protocol.calls import Method, Token
+from django_pushwoosh.sandbox.answering import FORBIDDEN, Refused
 from django_pushwoosh.sandbox.state import Application, State
 
 
 class BadAuthorization(Exception):
-    """The `Authorization` header is missing or wrong: HTTP 401."""
+    """The token is missing, wrong or of the other kind: HTTP 401."""
+
+
+def opened(
+    state: State, row: Method | None, arguments: Mapping[str, Any], authorization: str | None
+) -> Application | None:
+    """The application that a call's token opens; `None` where no token is asked for. `row` is `None` for what only SDKs
+    know.
+
+    Raises `Refused` and `BadAuthorization`.
+    """
+    if row is not None and row.token is Token.NONE:
+        return None
+    if row is not None and row.token is Token.API:
+        is_group = "applications_group" in arguments and row.name == "createMessage"
+        if is_group and "application" in arguments:
+            # Unverified against Pushwoosh: a group comes "instead of" an application, so both are refused.
+            raise Refused("Give application or applications_group, not both")
+        found = application_of_server(state, arguments, is_named=row.application_required and not is_group)
+    else:
+        found = application_of(state, arguments)
+        # Unverified against Pushwoosh: where the documents show no token, none is asked for (`requires_device_token`).
+        is_required = state.options.requires_device_token or (row is not None and row.token_required)
+        check_device_token(found, authorization, is_required=is_required)
+    if row is not None and row.name in found.forbidden:
+        # Unverified against Pushwoosh: the documents name the text, and 403 for both layers of status.
+        raise Refused(FORBIDDEN, status_code=403)
+    return found
 
 
 def application_of_server(state: State, arguments: Mapping[str, Any], *, is_named: bool) -> Application:
     """The application that an API token opens; `is_named` where the call has to name it.
 
-    Raises `Refused` with the documents' texts.
+    Raises `Refused` with the documents' texts, and `BadAuthorization` for a device token.
     """
     auth = arguments.get("auth")
     if not isinstance(auth, str) or not auth:
         raise Refused("API token or application is not set")
     owners = [each for each in state.applications.values() if _is_same(each.api_token, auth)]
+    if not owners and any(_is_same(each.device_token, auth) for each in state.applications.values()):
+        # Unverified against Pushwoosh: a device token where an API token belongs is the wrong kind of token.
+        raise BadAuthorization
     if not owners:
         raise Refused("Account not found")
     if not is_named:

@@ -42,10 +42,13 @@ def current() -> Sandbox:
 def send(
     verb: str, url: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float] = (0.0, 0.0)
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """One attempt: status, headers and body of the answer. `timeout` is taken and not needed."""
+    """One attempt: status, headers and body of the answer. A call that a fault delays beyond `timeout` is lost.
+
+    Raises `NotConnected` and `ConnectionLost` where a fault has it so.
+    """
     parts = urlsplit(url)
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return current().handle(verb, path, headers, body)
+    return current().handle(verb, path, headers, body, patience=timeout[1])
 
 
 class InProcess:

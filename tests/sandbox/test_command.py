@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -86,6 +87,29 @@ def test_it_can_end_with_whoever_started_it(ending):
         assert process.stderr.read() == ""
 
 
+def test_decisions_tags_and_in_apps_are_taken_from_the_command_line():
+    decisions = ["--option", "lag_seconds=0.5", "--option", "over_cap=envelope", "--option", "requests_per_minute=7"]
+    with running(*decisions, "--tag", "Age=integer", "--in-app", "Finished=61BC9-84DD0") as (_, root):
+        control = ask(root, "/control.json")
+        assert control["tags"] == {"Age": 1}
+        options = control["options"]
+        assert (options["lag_seconds"], options["over_cap"], options["requests_per_minute"]) == (0.5, "envelope", 7)
+
+
+def test_a_lost_answer_leaves_no_noise():
+    with running() as (process, root):
+        asked = json.dumps({"do": "add_fault", "fault": "lost_answer", "times": 1}).encode()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener.open(urllib.request.Request(f"{root}/control/switch", asked, {"Content-Type": "application/json"}))
+        with pytest.raises(http.client.IncompleteRead):
+            ask(root, "/json/1.3/checkDevice", {"hwid": "one"})
+        assert ask(root, "/control.json")["faults"][0]["hits"] == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
 def test_ctrl_c_ends_it_cleanly():
     with running() as (process, _):
         process.send_signal(signal.SIGINT)
@@ -102,6 +126,10 @@ def test_ctrl_c_ends_it_cleanly():
         (["--requests-per-minute", "0"], "at least 1"),
         (["--state", "/"], "cannot be opened"),
         (["--port", "x"], "a port is"),
+        (["--option", "nonsense=1"], "there are answers_unknown_methods"),
+        (["--option", "lag_seconds=soon"], "lag_seconds must be"),
+        (["--tag", "Age=number"], "the types are integer, string"),
+        (["--in-app", "Finished"], "NAME=VALUE"),
         (["--host", "host.invalid"], ""),
     ],
 )

@@ -161,3 +161,19 @@ def test_what_sdks_call_beyond_the_documents(call, sandbox):
 def test_hwids_that_are_none_are_refused(call, sandbox, hwid):
     assert call("registerDevice", hwid=hwid, device_type=3).code == 210
     assert not sandbox.devices
+
+
+def test_the_tags_that_pushwoosh_keeps_have_their_types(call, sandbox, clock):
+    call.device("one", tags={"City": ["Oslo"], "Country": "NO"})
+    call("setTags", hwid="one", tags={"City": 47, "First Install": "soon", "Language": ["de"]})
+    assert sandbox.phone("one").device.own_tags == {"City": "47", "Country": "NO"}
+    job = call(
+        "bulkSetTags", devices=[{"hwid": "one", "tags": {"City": "Bergen", "Last Application Open": 5, "New": 1}}]
+    )
+    clock.advance(seconds=2)
+    told = call.raw("GET", f"/api/v2/audience/bulkSetTags/{job.json['request_id']}?detailed=true").json
+    assert told["devices"][0]["tags"] == {
+        "City": "ok",
+        "Last Application Open": "wrong value. expect :date",
+        "New": "tag not found",
+    }

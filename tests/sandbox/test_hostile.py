@@ -31,7 +31,10 @@ WORDS = st.sampled_from(
         "\x00",
         "\ud83d",
         APP,
-        "{Age||x}",
+        "{Age|comma|x}",
+        "{Age|regular}",
+        "{{ Age | times: 3 }}",
+        "{% for i in (1..9) %}",
         "en",
         "null",
     ]
@@ -54,8 +57,9 @@ calm = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 
 def sandbox_with_people() -> Hand:
-    hand = Hand(Sandbox(applications(), SetClock(NOON), job_seconds=0))
+    hand = Hand(Sandbox(applications(), SetClock(NOON), job_seconds=0, lag_seconds=1, pending_seconds=1))
     hand.device("one", tags={"Age": 5}, userId="Ann")
+    hand.sandbox.move_clock(seconds=1)
     return hand
 
 
@@ -63,6 +67,8 @@ def post(hand: Hand, path: str, document: object) -> int:
     body = json.dumps(document).encode()
     status, _, content = hand.sandbox.handle("POST", path, {"Authorization": f"Token {DEVICE}"}, body)
     json.loads(content)
+    # What was taken happens now, and must not fail then either.
+    hand.sandbox.move_clock(days=1)
     poll = hand.sandbox.handle("GET", "/phones.json", {}, b"")
     json.loads(poll[2])
     return status

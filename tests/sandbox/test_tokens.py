@@ -22,7 +22,6 @@ NOTIFICATIONS = [{"send_date": "now", "content": "x"}]
         ({"auth": [API]}, "API token or application is not set"),
         ({"auth": "wrong"}, "Account not found"),
         ({"auth": "\ud83d"}, "Account not found"),
-        ({"auth": DEVICE}, "Account not found"),
         ({"app": None}, "API token or application is not set"),
         ({"app": "CCCCC-00003"}, "Application not found"),
     ],
@@ -32,6 +31,15 @@ def test_server_methods_want_the_api_token(call, sandbox, given, text):
     assert (answer.http, answer.code, answer.text) == (200, 210, text)
     assert sandbox.messages == []
     assert sandbox.capped_at == []
+
+
+def test_a_token_of_the_other_kind_opens_nothing(call, sandbox):
+    for method, given in (("createMessage", {"notifications": NOTIFICATIONS}), ("bulkSetTags", {"devices": [{}]})):
+        answer = call(method, auth=DEVICE, **given)
+        assert answer.http == 401
+    for method in ("registerDevice", "registerUser"):
+        assert call(method, hwid="one", device_type=3, authorization=f"Token {API}").http == 401
+    assert (len(sandbox.messages), len(sandbox.devices), len(sandbox.jobs)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("authorization", ["Token", "Token ", "Token null", "Token (null)", "token null", ""])
