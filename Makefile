@@ -33,6 +33,9 @@ test: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks
 
+docs: $(VENV)/.dev
+	$(BIN)/python -m docs.generate
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
