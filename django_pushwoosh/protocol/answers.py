@@ -139,12 +139,27 @@ class TargetedMessageCreated:
 
 @dataclass(frozen=True, slots=True)
 class MessageDetails:
-    """getMessageDetails. `status` is lower case: creating, waiting, pending, processing, done, failed, canceled …"""
+    """getMessageDetails. `status` is lower case: creating, waiting, pending, processing, done, failed, canceled …
+
+    The documents show *done* only; the control panel's list says FAIL and CANCELED. Other words are kept as they are.
+    """
 
     id: int
     code: str
     status: str
     raw: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_done(self) -> bool:
+        return self.status == "done"
+
+    @property
+    def is_failed(self) -> bool:
+        return self.status in ("fail", "failed")
+
+    @property
+    def is_canceled(self) -> bool:
+        return self.status in ("canceled", "cancelled", "deleted")
 
     @classmethod
     def read(cls, answer: Answer) -> Self:

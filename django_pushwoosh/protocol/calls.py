@@ -8,6 +8,7 @@ governor paces and the worker repeats by them. Sources: seeds 001 (messages), 00
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +23,8 @@ from django_pushwoosh.protocol.errors import Invalid, Problem
 REMOTE = "/json/1.3/"
 AUDIENCE = "/api/v2/audience/"
 DEVICE_API = "/api/v2/device-api/"
+SHOWN = 20
+"""Members of a list that an excerpt shows."""
 
 
 class Token(Enum):
@@ -180,6 +183,14 @@ class Call:
             return self.raw.decode("utf-8", "replace")
         return json.dumps(json.loads(self.encode("•••") or b"{}"), indent=2, ensure_ascii=False)
 
+    def excerpt(self, length: int) -> str:
+        """The beginning of what is said, without the token, for the log."""
+        if self.raw is not None:
+            return _AUTH.sub('"auth": "•••"', self.raw[:length].decode("utf-8", "replace"))
+        # A request may carry a thousand devices; not all of them are encoded for what is cut off anyway.
+        few = {name: value[:SHOWN] if isinstance(value, list) else value for name, value in self.arguments.items()}
+        return json.dumps(few, ensure_ascii=False)[:length]
+
     def is_repeatable(self, age: timedelta = timedelta(), *, repeat_events: bool = True) -> bool:
         """Whether it may go again after an unknown outcome, `age` after its first attempt."""
         match self.method.repeat:
@@ -225,6 +236,8 @@ class Call:
         value = self.arguments.get("hwid")
         return value if isinstance(value, str) else ""
 
+
+_AUTH = re.compile(r'"auth"\s*:\s*"[^"]*("|$)')
 
 TEXT = fields.Text(max_length=255)
 BLANK = fields.Text(max_length=255, blank=True)

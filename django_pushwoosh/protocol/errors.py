@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from django_pushwoosh.protocol.envelope import Answer
 
 
+_ONE_COLUMN_EACH = str.maketrans("\n\r\t", "   ")
+"""A caret stands under the mistake only where every character before it takes one column."""
+
+
 class PushwooshError(Exception):
     """Everything this package raises of its own accord."""
 
@@ -86,7 +90,7 @@ class InvalidFilter(Invalid):
         if self.position is None:
             return str(self)
         start = max(0, self.position - 60)
-        line = self.source[start : self.position + 20].replace("\n", " ")
+        line = self.source[start : self.position + 20].translate(_ONE_COLUMN_EACH)
         return f"{self}\n{line}\n{' ' * (self.position - start)}^"
 
 

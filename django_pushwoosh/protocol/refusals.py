@@ -348,6 +348,14 @@ def condemns(error: CallError) -> bool:
     return not (is_group and "application" in _plain(refusal.text))
 
 
+def knows_no_message(error: CallError) -> bool:
+    """Whether Pushwoosh says that it keeps no message with the code that was named."""
+    if isinstance(error, NotFound):
+        return True
+    words = words_of(error.answer) if isinstance(error, Rejected) and error.answer is not None else ""
+    return _plain(words) == "message not found"
+
+
 def refusal_of(text: str) -> Refusal | None:
     """The row of a text: the whole of it, its beginning, or a part that tells it. For advice only."""
     plain = _plain(text)

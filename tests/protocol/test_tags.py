@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from django_pushwoosh.protocol.errors import InvalidTag
 from django_pushwoosh.protocol.tags import (
+    DEFAULT_TAGS,
     Append,
     Increment,
     Remove,
     TagType,
     apply,
+    clean_name,
     clean_tags,
     infer_type,
     is_operation,
@@ -300,3 +302,20 @@ def test_what_may_be_sent_twice(value, repeatable, operation):
 )
 def test_a_type_is_learned_from_a_value(value, kind):
     assert infer_type(value) is kind
+
+
+def test_the_tags_that_pushwoosh_keeps_by_itself_are_known_with_their_types():
+    assert {name for name, kind in DEFAULT_TAGS.items() if kind is TagType.DATE} == {
+        "First Install",
+        "Last Application Open",
+        "Last In-app Purchase date",
+    }
+    assert DEFAULT_TAGS["Language"] is DEFAULT_TAGS["Country"] is DEFAULT_TAGS["City"] is TagType.STRING
+    assert DEFAULT_TAGS["Application Version"] is TagType.VERSION
+    assert DEFAULT_TAGS["In-app Product"] is infer_type(Remove("outwear_02"))
+    assert all(clean_name(name) == name for name in DEFAULT_TAGS)
+
+
+def test_nobody_changes_what_pushwoosh_keeps():
+    with pytest.raises(TypeError):
+        DEFAULT_TAGS["Language"] = TagType.LIST

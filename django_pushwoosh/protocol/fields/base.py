@@ -12,6 +12,7 @@ from django_pushwoosh.protocol.errors import Invalid, Problem
 
 LONGEST_TEXT = 65_536
 """Our bound where Pushwoosh states none, in characters; a push's whole payload holds 4 KB."""
+SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**63 - 1
 DEEPEST = 32
 """Levels of nesting in a JSON value."""
@@ -111,9 +112,10 @@ def json_copy(value: Any, path: str, room: int = MOST_VALUES) -> Any:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int):
-            if int.bit_length(value) > 63:
+            plain = int.__int__(value)
+            if not SMALLEST_INTEGER <= plain <= LARGEST_INTEGER:
                 raise refused(path, "must fit into 64 bits; send longer numbers as text")
-            return int.__int__(value)
+            return plain
         if isinstance(value, float):
             if not math.isfinite(value):
                 raise refused(path, f"{shown(value)} is no JSON number")
