@@ -9,16 +9,26 @@ from urllib.parse import urlsplit
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connections
 from django.utils.module_loading import import_string
 
+from django_pushwoosh import tasks
 from django_pushwoosh.conf import settings
+from django_pushwoosh.delivery import strangers
+from django_pushwoosh.delivery.slots_redis import client_of
+from django_pushwoosh.models import OutboxEntry
 
+OURS = (tasks.drain, tasks.follow, tasks.purge)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def register_all() -> None:
     register(check_settings, Tags.compatibility)
     register(check_databases, Tags.database)
+    register(check_strangers, Tags.database)
+    # Of a project that has just been started nobody expects a broker.
+    register(check_celery, Tags.compatibility, deploy=True)
+    register(check_celery_under_load, Tags.compatibility, deploy=True)
     register(check_production, Tags.security, deploy=True)
 
 
@@ -26,7 +36,8 @@ def check_settings(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
     try:
         applications = settings.applications
         settings.account()
-        _ = settings.throttle, settings.engine, settings.timeout, settings.relay_timeout
+        _ = settings.throttle, settings.engine, settings.timeout, settings.relay_timeout, settings.governor
+        _ = settings.expire_after, settings.retention, settings.connections
     except (ImproperlyConfigured, TypeError, ValueError) as error:
         yield Error(f"The setting PUSHWOOSH is wrong: {error}", id="django_pushwoosh.E001")
         return
@@ -55,6 +66,11 @@ def check_settings(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
                 import_string(application.transport)
             except ImportError as error:
                 yield Error(f'{where}["TRANSPORT"] cannot be imported: {error}', id="django_pushwoosh.E004")
+    if settings.governor != "database":
+        try:
+            client_of(settings.governor)
+        except ImproperlyConfigured as error:
+            yield Error(str(error), id="django_pushwoosh.E006")
     if not getattr(django_settings, "USE_TZ", True):
         yield Error("django-pushwoosh needs USE_TZ = True.", id="django_pushwoosh.E005")
 
@@ -70,6 +86,127 @@ def check_databases(app_configs: Any, databases: Any = None, **_kwargs: Any) -> 
                 '"init_command": "PRAGMA journal_mode=WAL;"}.',
                 id="django_pushwoosh.W004",
             )
+
+
+def check_strangers(app_configs: Any, databases: Any = None, **_kwargs: Any) -> Iterable[CheckMessage]:
+    """With `check --database`: what was written for others, as in a copy of another place's database."""
+    for alias in databases or ():
+        try:
+            with connections[alias].cursor() as cursor:
+                tables = connections[alias].introspection.table_names(cursor)
+            if OutboxEntry._meta.db_table not in tables:
+                continue
+            words = strangers.told(strangers.found(alias))
+        except (DatabaseError, ImproperlyConfigured):
+            # Before the first migration, or told by the check of the settings.
+            continue
+        if words:
+            yield Warning(
+                words,
+                hint="If this is a copy, leave it so. If a code or an API root was changed here, change it back until "
+                "the outbox is empty.",
+                id="django_pushwoosh.W007",
+            )
+
+
+def check_celery(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
+    """What this process sees of Celery's settings that would keep wake-ups and sweeps away."""
+    conf = _celery_conf()
+    if conf is None:
+        return
+    if not conf.broker_url and not conf.broker_write_url:
+        yield Warning(
+            'PUSHWOOSH["ENGINE"] is "celery", and no Celery application with a broker is loaded here: nothing is '
+            "woken when something is queued.",
+            hint='Import the Celery application in the project’s __init__.py, or set PUSHWOOSH["ENGINE"] = "command".',
+            id="django_pushwoosh.W008",
+        )
+        return
+    # Another scheduler (django-celery-beat's) keeps its plan where it cannot be seen from here.
+    is_seen = str(conf.beat_scheduler).startswith("celery.beat:")
+    planned = {row.get("task") for row in (conf.beat_schedule or {}).values() if isinstance(row, dict)}
+    missing = [task.name for task in OURS if task.name not in planned]
+    if missing and is_seen:
+        yield Warning(
+            f"Celery's beat schedule has no {', '.join(missing)}.",
+            hint="Without a sweep, what a lost wake-up left behind waits for the next one, and what is to be tried "
+            "again is not. See docs/production.md.",
+            id="django_pushwoosh.W009",
+        )
+
+
+def check_celery_under_load(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
+    """What this process sees of Celery's settings that would hurt under load, or when a worker is lost."""
+    conf = _celery_conf()
+    if conf is None or not (conf.broker_url or conf.broker_write_url):
+        return
+    if conf.worker_prefetch_multiplier != 1:
+        yield Warning(
+            "Celery's worker_prefetch_multiplier is not 1: a worker that drains the outbox for long keeps the tasks "
+            "that it has fetched beforehand from the others.",
+            hint="Set worker_prefetch_multiplier = 1, at least for the worker of django-pushwoosh's queue.",
+            id="django_pushwoosh.W010",
+        )
+    connect, read = _seconds()
+    least = 2 * connect + read
+    visible = (conf.broker_transport_options or {}).get("visibility_timeout")
+    if isinstance(visible, int | float) and visible < least:
+        yield Warning(
+            f"Celery's visibility_timeout is {visible} s, shorter than one call may take ({least:.0f} s): the broker "
+            "hands the same wake-up out again and again.",
+            hint="Leave broker_transport_options['visibility_timeout'] at an hour; no task here has an ETA.",
+            id="django_pushwoosh.W011",
+        )
+    app = tasks.drain.app
+    shared = [task.name for task in OURS if _queue_of(app, task.name) == conf.task_default_queue]
+    if shared and any(name.partition(".")[0] not in ("celery", "django_pushwoosh") for name in app.tasks):
+        yield Warning(
+            f"{', '.join(shared)} share the queue {conf.task_default_queue!r} with the project's other tasks, and wait "
+            "behind them.",
+            hint='Set task_routes = {"django_pushwoosh.*": {"queue": "pushwoosh"}} and a worker with -Q pushwoosh.',
+            id="django_pushwoosh.W012",
+        )
+    if conf.worker_cancel_long_running_tasks_on_connection_loss:
+        yield Warning(
+            "Celery's worker_cancel_long_running_tasks_on_connection_loss ends a drain in the middle of its calls when "
+            "the broker is lost; nobody then knows whether they arrived.",
+            hint="Set it to False: a wake-up that comes twice does no harm here.",
+            id="django_pushwoosh.W013",
+        )
+    if limited := [task.name for task in OURS if task.time_limit or conf.task_time_limit]:
+        yield Warning(
+            f"A hard time limit ends {', '.join(limited)} in the middle of a call; nobody then knows whether it "
+            "arrived.",
+            hint="Exempt the queue: run its worker with --time-limit=0, or set the tasks' time_limit to None by "
+            "task_annotations.",
+            id="django_pushwoosh.W014",
+        )
+    if early := [task.name for task in OURS if not (task.acks_late and task.reject_on_worker_lost)]:
+        yield Warning(
+            f"{', '.join(early)} are acknowledged before they have run; what a lost worker left waits for the sweep.",
+            hint="Take acks_late and reject_on_worker_lost of these tasks out of task_annotations.",
+            id="django_pushwoosh.W015",
+        )
+
+
+def _queue_of(app: Any, name: str) -> str:
+    queue = app.amqp.router.route({}, name).get("queue", "")
+    return str(getattr(queue, "name", queue))
+
+
+def _celery_conf() -> Any:
+    """Celery's settings as this process has them, if Celery is the engine."""
+    try:
+        return tasks.drain.app.conf if settings.engine == "celery" else None
+    except ImproperlyConfigured:
+        return None
+
+
+def _seconds() -> tuple[float, float]:
+    try:
+        return settings.timeout
+    except (TypeError, ValueError):
+        return 0.0, 0.0
 
 
 def check_production(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -23,6 +25,8 @@ DEFAULT_ALIAS = "default"
 DEFAULT_API_ROOT = "https://api.pushwoosh.com"
 CODE = re.compile(r"[0-9A-Z]{5}-[0-9A-Z]{5}")
 RATE = re.compile(r"(\d+)/(second|minute|hour)")
+DATABASE = re.compile(r"(/\d*)?")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 
 
@@ -64,6 +68,23 @@ class Throttle:
     per_address: tuple[int, int] | None = None
     trusted_proxies: int = 0
     max_wait: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what has ended is kept; `None`: for ever. What has not ended is always kept.
+
+    `settled` and `failed` are entries of the outbox with their attempts: sent, cancelled or expired ones, and failed,
+    left or uncertain ones. `messages` are those that code sent, `composed` those that a person did; failed and
+    uncertain ones are kept as long as `failed` at least. `jobs` are ended bulk jobs, `links` closed user links.
+    """
+
+    settled: timedelta | None = timedelta(days=30)
+    failed: timedelta | None = timedelta(days=90)
+    messages: timedelta | None = timedelta(days=30)
+    composed: timedelta | None = None
+    jobs: timedelta | None = timedelta(days=90)
+    links: timedelta | None = timedelta(days=365)
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
@@ -137,10 +158,65 @@ class Settings:
         return float(connect), float(read)
 
     @property
+    def longest_request(self) -> float:
+        """The seconds that a request takes at most: the client tries a connection twice before it gives up."""
+        connect, read = self.timeout
+        return 2 * connect + read
+
+    @property
+    def governor(self) -> str:
+        """`GOVERNOR`: where the cap's state is: "database", or the URL of a Redis, which may hold a password."""
+        governor = self._all.get("GOVERNOR", "database")
+        if governor == "database":
+            return "database"
+        try:
+            parts = urlsplit(governor if isinstance(governor, str) else "")
+            # The client of Redis would take what is no number for database 0.
+            is_place = parts.path if parts.scheme == "unix" else parts.hostname and DATABASE.fullmatch(parts.path)
+            is_good = parts.scheme in REDIS_SCHEMES and parts.port != 0 and not parts.fragment and bool(is_place)
+        except ValueError:
+            is_good = False
+        if not is_good:
+            # Not what it is: a URL that is wrong by one sign still holds its password.
+            raise ImproperlyConfigured(
+                'PUSHWOOSH["GOVERNOR"] must be "database", or a URL like "redis://host:6379/0" (rediss://, unix://).'
+            ) from None
+        return str(governor)
+
+    @property
     def relay_timeout(self) -> tuple[float, float]:
         """`RELAY_TIMEOUT`: the same where an SDK waits for the answer (2, 8)."""
         connect, read = self._all.get("RELAY_TIMEOUT", (2.0, 8.0))
         return float(connect), float(read)
+
+    @property
+    def connections(self) -> int:
+        """`CONNECTIONS`: requests that one worker has in flight at once (16)."""
+        return max(1, int(self._all.get("CONNECTIONS", 16)))
+
+    @property
+    def expire_after(self) -> timedelta | None:
+        """`EXPIRE_AFTER`: how long beyond its time a message may wait, a timedelta (1 day); `None`: for ever."""
+        value = self._all.get("EXPIRE_AFTER", timedelta(days=1))
+        if value is not None and (not isinstance(value, timedelta) or value <= timedelta()):
+            raise ImproperlyConfigured('PUSHWOOSH["EXPIRE_AFTER"] must be a positive timedelta, or None.')
+        return value
+
+    @property
+    def retention(self) -> Retention:
+        """`RETENTION`: how long what has ended is kept, timedeltas or `None` for ever.
+
+        `SETTLED` (30 days), `FAILED` (90), `MESSAGES` (30), `COMPOSED` (None), `JOBS` (90), `LINKS` (365).
+        """
+        where = 'PUSHWOOSH["RETENTION"]'
+        row = _mapping(self._all.get("RETENTION", {}), where)
+        known = [each.name for each in fields(Retention)]
+        for name, value in row.items():
+            if name.lower() not in known or name != name.upper():
+                raise ImproperlyConfigured(f"{where} has {name!r}; it may have: {', '.join(known).upper()}.")
+            if value is not None and (not isinstance(value, timedelta) or value <= timedelta()):
+                raise ImproperlyConfigured(f'{where}["{name}"] must be a positive timedelta, or None.')
+        return Retention(**{name.lower(): value for name, value in row.items()})
 
     @property
     def is_paused(self) -> bool:

@@ -12,6 +12,7 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 
 from django_pushwoosh import push
 from django_pushwoosh.conf import settings
+from django_pushwoosh.delivery.retention import OldMessages
 from django_pushwoosh.models import Device, ScheduledMessage, UserLink
 
 REGISTERED = (
@@ -96,15 +97,19 @@ def message_saved(
     **_kwargs: Any,
 ) -> None:
     before: ScheduledMessage | None = instance.__dict__.pop("_before", None)
-    if raw or created or before is None or not _changed(instance, before, SCHEDULED, update_fields):
+    if raw or created or before is None:
         return
+    changed = _changed(instance, before, (*SCHEDULED, "expires_at"), update_fields)
     status = ScheduledMessage.Status
-    if instance.status == status.SCHEDULED or (before.is_ahead and instance.status in (status.SENT, status.LIMITED)):
+    is_accepted = before.is_ahead and instance.status in (status.SENT, status.LIMITED)
+    # What Pushwoosh has accepted does not expire here.
+    if (changed and instance.status == status.SCHEDULED) or (changed - {"expires_at"} and is_accepted):
         push.reschedule(instance, before)
 
 
-def message_deleted(instance: ScheduledMessage, **_kwargs: Any) -> None:
-    if _is_ours(instance.application):
+def message_deleted(instance: ScheduledMessage, origin: Any = None, **_kwargs: Any) -> None:
+    # What is deleted for its age was over long ago.
+    if not isinstance(origin, OldMessages) and _is_ours(instance.application):
         push.withdraw(instance)
 
 

@@ -31,6 +31,7 @@ from typing import Any
 from django.utils import timezone
 
 from django_pushwoosh.conf import settings
+from django_pushwoosh.delivery import connection, tag_mirror
 from django_pushwoosh.delivery.poller import poll
 from django_pushwoosh.delivery.worker import Worker
 from django_pushwoosh.sandbox import faults, transport
@@ -52,6 +53,9 @@ def use_sandbox(clock: Callable[[], datetime] = timezone.now, **options: Any) ->
     ]
     sandbox = Sandbox(applications, clock, **options)
     earlier = transport.install(sandbox)
+    # What an earlier test did to Pushwoosh is not this one's trouble.
+    connection.breaker.cache_clear()
+    tag_mirror.forget_known()
     try:
         yield sandbox
     finally:

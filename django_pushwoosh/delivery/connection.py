@@ -1,23 +1,39 @@
-"""The door out: clients built from the settings, with the governor before them."""
+"""The door out: clients built from the settings, with the governor and the breaker before them.
+
+A governed request takes three steps: `enter` asks for leave (and may touch the database), `send` carries the bytes (and
+never does), `leave` closes the books. `ask` does all three.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from django_pushwoosh.client import Client, RequestsTransport, Transport
 from django_pushwoosh.conf import Application, settings
+from django_pushwoosh.delivery import outbox
+from django_pushwoosh.delivery.breaker import Breaker
 from django_pushwoosh.delivery.governor import Governor, Grant
 from django_pushwoosh.protocol.calls import Call, Rate
 from django_pushwoosh.protocol.envelope import Answer
-from django_pushwoosh.protocol.errors import CallError, ConnectionFailed, OutcomeUnknown, RateLimited
+from django_pushwoosh.protocol.errors import (
+    CallError,
+    ConnectionFailed,
+    NoAnswer,
+    OutcomeUnknown,
+    RateLimited,
+    ServerFailed,
+)
 
 logger = logging.getLogger("django_pushwoosh")
 
@@ -25,6 +41,14 @@ PAUSE_SECONDS = 10.0
 """After a 429 that does not say how long to wait."""
 
 _requests = RequestsTransport()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave to make one request to an application; `grant` is the slot of a capped one."""
+
+    application: Application
+    grant: Grant | None
 
 
 @lru_cache(maxsize=64)
@@ -40,38 +64,93 @@ def _client(application: Application, timeout: tuple[float, float]) -> Client:
     )
 
 
-def ask(call: Call, application: Application, *, governor: Governor | None = None) -> tuple[Answer, Any]:
+@lru_cache(maxsize=64)
+def breaker(api_root: str) -> Breaker:
+    """The breaker of an API root, in this process."""
+    return Breaker()
+
+
+def ask(
+    call: Call, application: Application, *, governor: Governor | None = None, now: datetime | None = None
+) -> tuple[Answer, Any]:
     """Make a call under the cap; the answer, and the same in the type of the method's row.
 
     Raises `CallError`; a `RateLimited` that has no answer is our governor's, and nothing has left.
     """
-    answer = _asked(call, application, governor)
+    leave_to_send = enter(application, governor=governor, is_capped=outbox.is_capped(call, application), now=now)
+    try:
+        answer = send(call, application)
+    except CallError as error:
+        leave(leave_to_send, error, governor=governor, now=now)
+        raise
+    leave(leave_to_send, None, governor=governor, now=now)
     return answer, Client.read(call, answer)
 
 
-def _asked(call: Call, application: Application, governor: Governor | None) -> Answer:
-    timeout = settings.timeout
-    client = _client(application, timeout)
-    if not is_capped(call, application):
-        return client.ask(call)
-    governor = governor or Governor()
+def enter(
+    application: Application, *, is_capped: bool, governor: Governor | None = None, now: datetime | None = None
+) -> Leave:
+    """Leave to make one request, to be closed with `leave`.
+
+    Raises `RateLimited` without an answer where the cap is used up, and `ConnectionFailed` while the breaker is open.
+    """
+    if not breaker(application.api_root).enter(now or timezone.now()):
+        raise ConnectionFailed(f"Pushwoosh ({application.api_root}) is down; it is asked again in a while.")
+    if not is_capped:
+        return Leave(application, None)
     account = settings.account(application.account)
-    # The client tries a connection twice before it gives up.
-    grant: Grant = governor.acquire(account, 2 * timeout[0] + timeout[1])
     try:
-        answer = client.ask(call)
-    except CallError as error:
-        with _kept_books():
-            if isinstance(error, ConnectionFailed):
-                governor.unused(grant)
-            elif not isinstance(error, OutcomeUnknown) or error.answer is not None:
-                governor.answered(grant)
-            if isinstance(error, RateLimited):
-                governor.pause(account, error.retry_after or PAUSE_SECONDS)
+        return Leave(application, (governor or Governor()).acquire(account, settings.longest_request))
+    except BaseException:
+        breaker(application.api_root).left()
         raise
+
+
+def send(call: Call, application: Application) -> Answer:
+    """Make a call for which there is leave. Touches no database. Raises `CallError`."""
+    return _client(application, settings.timeout).ask(call)
+
+
+def read(call: Call, answer: Answer) -> Any:
+    """A success in the type of the method's row. Raises `ServerFailed` for one that cannot be read."""
+    return Client.read(call, answer)
+
+
+def leave(
+    given: Leave, error: CallError | None, *, governor: Governor | None = None, now: datetime | None = None
+) -> None:
+    """Close the books of a request: what came of it, `None` for a success."""
+    _judge(given.application.api_root, error, now or timezone.now())
+    if given.grant is None:
+        return
+    governor = governor or Governor()
     with _kept_books():
-        governor.answered(grant)
-    return answer
+        if isinstance(error, ConnectionFailed):
+            governor.unused(given.grant)
+        elif not isinstance(error, OutcomeUnknown) or error.answer is not None:
+            governor.answered(given.grant)
+        if isinstance(error, RateLimited):
+            account = settings.account(given.application.account)
+            governor.pause(account, error.retry_after or PAUSE_SECONDS)
+
+
+def unused(given: Leave, *, governor: Governor | None = None) -> None:
+    """The request is not made after all."""
+    breaker(given.application.api_root).left()
+    if given.grant is not None:
+        with _kept_books():
+            (governor or Governor()).unused(given.grant)
+
+
+def _judge(api_root: str, error: CallError | None, now: datetime) -> None:
+    """Tell the breaker whether Pushwoosh is there: silence, 5xx and what is no envelope say no, refusals say yes."""
+    code = error.answer.status_code if isinstance(error, ServerFailed) and error.answer is not None else None
+    if isinstance(error, ConnectionFailed | NoAnswer) or (
+        isinstance(error, ServerFailed) and not 0 < (code or 0) < 500
+    ):
+        breaker(api_root).failed(now)
+    else:
+        breaker(api_root).succeeded()
 
 
 @contextmanager
@@ -90,11 +169,14 @@ def relay(call: Call, application: Application, *, authorization: str | None) ->
     """
     if call.method.rate is not Rate.UNLIMITED:
         raise ImproperlyConfigured(f"{call.method.name} counts against the cap and is not relayed.")
-    return _client(application, settings.relay_timeout).send(call, authorization=authorization)
-
-
-def is_capped(call: Call, application: Application) -> bool:
-    """Whether a call counts against the account's cap; tracing ends the exemption of small pushes."""
-    if call.method.rate is not Rate.MESSAGES:
-        return False
-    return call.is_capped or settings.account(application.account).tracing
+    given = enter(application, is_capped=False)
+    try:
+        answer = _client(application, settings.relay_timeout).send(call, authorization=authorization)
+    except CallError as error:
+        leave(given, error)
+        raise
+    if answer[0] >= 500:
+        breaker(application.api_root).failed(timezone.now())
+    else:
+        leave(given, None)
+    return answer

@@ -1,79 +1,76 @@
 """The governor: paces capped requests under the account's cap, across processes and hosts.
 
 There is a slot per request allowed a minute. A slot is free again 60 seconds after its request was *answered*; of a
-request that got no answer, 60 seconds after it was given up. Two uses of a slot are then at least 60 seconds apart as
-the server counts them, whatever the jitter between us and them. All times are the database's.
+request that got no answer, 60 seconds after the last moment at which it could still arrive. Two uses of a slot are then
+at least 60 seconds apart as the server counts them, whatever the jitter between us and them. All times are the store's:
+the database's, or Redis's where the setting `GOVERNOR` names one.
 """
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from django.db import router
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db import connections, router
 
-from django_pushwoosh.conf import Account
-from django_pushwoosh.models import RateSlot
+from django_pushwoosh.conf import Account, settings
+from django_pushwoosh.delivery.slots import EPOCH as EPOCH
+from django_pushwoosh.delivery.slots import WINDOW, Clock, Slots, StoreUnreachable, hold_for
+from django_pushwoosh.delivery.slots import Grant as Grant
+from django_pushwoosh.delivery.slots_database import DatabaseSlots
+from django_pushwoosh.delivery.slots_postgresql import PostgresqlSlots
+from django_pushwoosh.delivery.slots_redis import RedisSlots
+from django_pushwoosh.models import OutboxEntry, RateSlot
 from django_pushwoosh.protocol.errors import RateLimited
 
-WINDOW = timedelta(seconds=60)
-MARGIN = timedelta(seconds=5)
-"""Beyond the read timeout: the time for sending, and for a slow thread."""
+logger = logging.getLogger("django_pushwoosh")
 
-CHOICES = 32
-"""Competing processes choose among this many free slots, so that they seldom choose the same."""
+SHORTEST_WAIT = 0.05
+"""Seconds until the next try where a slot seems free and was not to be had: others were at it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Leave to make one capped request, to be given back with `answered` or `unused`."""
-
-    slot: int
-    held_until: datetime
+STORE_WAIT = 2.0
+"""Seconds until the next try while the store does not answer."""
 
 
-class StoreNow(Now):
-    """The database's time in UTC; `CURRENT_TIMESTAMP` of MariaDB and MySQL is the session's."""
-
-    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
+def slots_for(using: str | None = None, *, now: Clock | None = None, chance: random.Random | None = None) -> Slots:
+    """The store that the settings name. Raises `ImproperlyConfigured`."""
+    database = using or router.db_for_write(RateSlot)
+    if settings.governor != "database":
+        return RedisSlots(settings.governor, database, now=now)
+    if connections[database].vendor == "postgresql":
+        has_outbox = database == (using or router.db_for_write(OutboxEntry))
+        return PostgresqlSlots(database, now=now, waits_for_disk=not has_outbox)
+    return DatabaseSlots(database, now=now, chance=chance)
 
 
 class Governor:
-    """`now` is an expression for the store's clock, in UTC; tests set it."""
+    """`now` stands in for the store's clock and `chance` decides among free slots; tests set them, and the `slots`."""
 
     def __init__(
-        self, *, using: str | None = None, now: Callable[[], Any] = StoreNow, chance: random.Random | None = None
+        self,
+        *,
+        using: str | None = None,
+        now: Clock | None = None,
+        chance: random.Random | None = None,
+        slots: Slots | None = None,
     ) -> None:
-        self._using = using
-        self._now = now
-        self._chance = chance or random.Random()  # noqa: S311
+        self._slots = slots or slots_for(using, now=now, chance=chance)
 
     def acquire(self, account: Account, longest: float) -> Grant:
         """Take a slot for a request that takes `longest` seconds at most.
 
-        Raises `RateLimited` with the seconds until one is free.
+        Raises `RateLimited` with the seconds until one is free; also while the store does not answer, for a request
+        that nobody has counted could break the cap.
         """
-        hold = timedelta(seconds=longest) + MARGIN + WINDOW
-        for _attempt in range(CHOICES):
-            free = list(self._slots(account).filter(free_at__lte=self._now()).order_by("free_at", "pk")[:CHOICES])
-            if not free:
-                if self._fill(account):
-                    continue
-                break
-            slot = self._chance.choice(free)
-            # The store's time was read before the grant, so the hold errs on the short side by a statement's time;
-            # MARGIN is far longer than that.
-            taken = RateSlot.objects.using(self._db).filter(pk=slot.pk, uses=slot.uses, free_at=slot.free_at)
-            held_until = slot.store_now + hold
-            if taken.update(uses=slot.uses + 1, free_at=held_until):
-                return Grant(slot.pk, held_until)
-        wait = max(self.wait(account), 0.05)
+        try:
+            grant = self._slots.take(account, hold_for(longest))
+            if grant is not None:
+                return grant
+            wait = max(self._slots.seconds_until(account, 0), SHORTEST_WAIT)
+        except StoreUnreachable as error:
+            logger.error("No message can be sent: %s", error)
+            raise RateLimited(f"Nobody knows what is left of the cap: {error}", retry_after=STORE_WAIT) from None
         raise RateLimited(
             f"The cap of {account.slots} message requests a minute is used up; the next one may go in {wait:.1f} s.",
             retry_after=wait,
@@ -89,49 +86,22 @@ class Governor:
 
     def pause(self, account: Account, seconds: float) -> None:
         """Hold everyone back: Pushwoosh said that it has had too much."""
-        self._fill(account)
-        slot = self._slots(account).first()
-        if slot is not None:
-            until = slot.store_now + timedelta(seconds=seconds)
-            self._slots(account).filter(free_at__lt=until).update(free_at=until)
+        try:
+            self._slots.pause(account, seconds)
+        except StoreUnreachable as error:
+            logger.error("Nobody could be told to pause for %.0f seconds: %s", seconds, error)
 
     def wait(self, account: Account, ahead: int = 0) -> float:
         """Seconds until a request may go that has `ahead` others before it; 0 if at once."""
         rounds, place = divmod(ahead, account.slots)
-        slot = self._slots(account).order_by("free_at")[place : place + 1].first()
-        if slot is None:
-            return rounds * WINDOW.total_seconds()
-        wait: timedelta = slot.free_at - slot.store_now
-        return max(0.0, wait.total_seconds()) + rounds * WINDOW.total_seconds()
-
-    @property
-    def _db(self) -> str:
-        return self._using or router.db_for_write(RateSlot)
-
-    def _slots(self, account: Account) -> QuerySet[Any]:
-        slots = RateSlot.objects.using(self._db).filter(account=account.name, number__lt=account.slots)
-        return slots.annotate(store_now=self._now())
+        try:
+            wait = self._slots.seconds_until(account, place)
+        except StoreUnreachable:
+            wait = STORE_WAIT
+        return wait + rounds * WINDOW.total_seconds()
 
     def _give_back(self, grant: Grant, rest: timedelta) -> None:
-        # A pause that came meanwhile has moved the slot, and stands.
-        held = RateSlot.objects.using(self._db).filter(pk=grant.slot, free_at=grant.held_until)
-        slot = held.annotate(store_now=self._now()).first()
-        if slot is not None:
-            held.update(free_at=slot.store_now + rest)
-
-    def _fill(self, account: Account) -> bool:
-        """Make the slots that are missing; whether any were."""
-        slots = RateSlot.objects.using(self._db)
-        present = slots.filter(account=account.name, number__lt=account.slots)
-        if present.count() == account.slots:
-            return False
-        known = set(present.values_list("number", flat=True))
-        missing = [
-            RateSlot(account=account.name, number=n, free_at=EPOCH) for n in range(account.slots) if n not in known
-        ]
-        slots.bulk_create(missing, ignore_conflicts=True)
-        return True
-
-
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""A slot that was never used has been free for long."""
+        try:
+            self._slots.give_back(grant, rest)
+        except StoreUnreachable as error:
+            logger.warning("A rate slot could not be given back, and frees itself later: %s", error)

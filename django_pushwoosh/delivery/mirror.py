@@ -6,7 +6,6 @@ what does not fit a column is left out or cut, and never fails a call.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,15 +13,9 @@ from typing import Any
 
 from django.db import router, transaction
 
-from django_pushwoosh.models import Device, TagDefinition, UserLink, canonical_hwid, is_storable, storable
-from django_pushwoosh.protocol import tags as tag_rules
+from django_pushwoosh.delivery import tag_mirror
+from django_pushwoosh.models import Device, UserLink, canonical_hwid, is_storable, storable
 from django_pushwoosh.protocol.calls import Call
-
-MOST_BYTES = 64 * 1024
-"""Of a device's tags, and of its further attributes."""
-
-MOST_TAGS = 1000
-"""Tags whose types are learned; Pushwoosh allows a few dozen, strangers may invent any number."""
 
 _TEXTS = {
     "language": "language",
@@ -54,7 +47,7 @@ def note(call: Call, *, now: datetime, using: str | None = None) -> Device | Non
         return None
     using = using or router.db_for_write(Device)
     devices = Device.objects.using(using)
-    with transaction.atomic(using=using):
+    with transaction.atomic(using=using, savepoint=False):
         device = _locked(call.application, hwid, using)
         if device is None:
             if platform is None or method == "unregisterDevice":
@@ -75,10 +68,18 @@ def note(call: Call, *, now: datetime, using: str | None = None) -> Device | Non
             _link(device, arguments, method, now, using)
     if method in ("setTags", "registerDevice") and "tags" in changes:
         named = arguments["tags"]
-        learn_types(
+        tag_mirror.learn_types(
             call.application, {name: value for name, value in device.tags.items() if name in named}, using=using
         )
     return device
+
+
+def clause(call: Call, *, now: datetime, using: str) -> tag_mirror.Clause | None:
+    """What notes a call in the statement that queues it; `None` if `note` has to."""
+    hwid, said = hwid_of(call), call.arguments.get("tags")
+    if call.method.name != "setTags" or not _fits(hwid, 255) or not isinstance(said, dict):
+        return None
+    return tag_mirror.clause(call.application, hwid, said, now=now, using=using)
 
 
 def hwid_of(call: Call) -> str:
@@ -107,29 +108,6 @@ def link(
         return UserLink.objects.using(using).bulk_create([fresh])[0]
 
 
-def learn_types(application: str, values: Mapping[str, Any], using: str | None = None) -> None:
-    """Remember the types of tags that were not seen before."""
-    using = using or router.db_for_write(TagDefinition)
-    definitions = TagDefinition.objects.using(using)
-    names = [name for name, value in values.items() if value is not None and _fits(name, 255)]
-    known = set(definitions.filter(application=application, name__in=names).values_list("name", flat=True))
-    unknown = [name for name in names if name not in known]
-    if not unknown or definitions.filter(application=application).count() + len(unknown) > MOST_TAGS:
-        return
-    definitions.bulk_create(
-        [
-            TagDefinition(
-                application=application,
-                name=name,
-                type=tag_rules.infer_type(values[name]).value,
-                source=TagDefinition.Source.LEARNED,
-            )
-            for name in unknown
-        ],
-        ignore_conflicts=True,
-    )
-
-
 def _changes(device: Device, call: Call, now: datetime) -> dict[str, Any]:
     arguments = call.arguments
     changes: dict[str, Any] = {}
@@ -145,19 +123,19 @@ def _changes(device: Device, call: Call, now: datetime) -> dict[str, Any]:
             if token or device.is_phone_number:
                 changes |= {"unsubscribed_at": None, "unsubscribed_reason": ""}
             if isinstance(arguments.get("tags"), dict):
-                changes["tags"] = _tagged(device, arguments["tags"])
+                changes["tags"] = tag_mirror.changed(device.tags, arguments["tags"])
         case "unregisterDevice":
             changes = {"push_token": "", "unsubscribed_at": now, "unsubscribed_reason": "unregisterDevice"}
         case "setTags":
             if isinstance(arguments.get("tags"), dict):
-                changes = {"tags": _tagged(device, arguments["tags"])}
+                changes = {"tags": tag_mirror.changed(device.tags, arguments["tags"])}
         case "setBadge":
             badge = arguments.get("badge")
             if isinstance(badge, int) and 0 <= badge < 2**31:
                 changes = {"badge": badge}
         case "applicationOpen":
             changes = {**_attributes(device, arguments), "opened_at": now}
-    return {name: value for name, value in changes.items() if getattr(device, name) != value}
+    return {name: value for name, value in changes.items() if tag_mirror.differs(getattr(device, name), value)}
 
 
 def _attributes(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,17 +151,8 @@ def _attributes(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
         changes["utc_offset_seconds"] = offset
     extra = {key: value for key, value in arguments.items() if key not in _KNOWN}
     if extra:
-        changes["extra"] = _bounded({**device.extra, **storable(extra)}, device.extra)
+        changes["extra"] = tag_mirror.bounded({**device.extra, **storable(extra)}, device.extra)
     return changes
-
-
-def _tagged(device: Device, changes: dict[str, Any]) -> dict[str, Any]:
-    return _bounded(tag_rules.apply(device.tags, storable(changes)), device.tags)
-
-
-def _bounded(values: dict[str, Any], otherwise: dict[str, Any]) -> dict[str, Any]:
-    """The values, unless they are more than one device can mean; a stranger must not fill the table."""
-    return values if len(json.dumps(values)) <= MOST_BYTES else otherwise
 
 
 def _link(device: Device, arguments: Mapping[str, Any], method: str, now: datetime, using: str) -> None:
@@ -203,7 +172,7 @@ def _tag_user(call: Call, using: str | None) -> None:
     with transaction.atomic(using=using):
         devices = Device.objects.using(using).of(call.application)
         for device in devices.filter(links__user_id=user_id, links__is_open=True).order_by("pk").select_for_update():
-            devices.filter(pk=device.pk).update(tags=_tagged(device, changes))
+            devices.filter(pk=device.pk).update(tags=tag_mirror.changed(device.tags, changes))
 
 
 def _forget_user(call: Call, using: str | None) -> None:

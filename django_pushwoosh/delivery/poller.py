@@ -1,18 +1,21 @@
-"""Asks back what became of what was accepted: the chunks of bulk jobs, settled from their detailed reports."""
+"""Asks back what became of what was accepted: chunks of bulk jobs, settled from their detailed reports, and messages
+for a time to come (`delivery.following`). What was accepted elsewhere, as a copy of the database has it, is not asked.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import router
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
-from django_pushwoosh.conf import settings
-from django_pushwoosh.delivery import connection
+from django_pushwoosh.conf import Application, settings
+from django_pushwoosh.delivery import connection, following, outbox
 from django_pushwoosh.delivery.results import progress
-from django_pushwoosh.models import BulkJobChunk, storable
+from django_pushwoosh.models import BulkJobChunk, OutboxEntry, storable
 from django_pushwoosh.protocol.answers import JobStatus
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import CallError, NotFound
@@ -23,12 +26,19 @@ BATCH = 200
 
 
 def poll(*, now: datetime, using: str | None = None) -> int:
-    """Ask for the report of every chunk that was sent; how many ended."""
+    """Ask what is to be asked by now; how many chunks and messages came to their end."""
     using = using or router.db_for_write(BulkJobChunk)
-    if settings.is_paused:
+    held = outbox.paused(using)
+    asked = [each for each in settings.applications.values() if each.code not in held]
+    if settings.is_paused or "" in held or not asked:
         return 0
-    codes = {application.code for application in settings.applications.values()}
-    sent = BulkJobChunk.objects.using(using).filter(status=BulkJobChunk.Status.SENT, job__application__in=codes)
+    return _poll_jobs(asked, now, using) + following.follow(asked, now=now, using=using)
+
+
+def _poll_jobs(applications: Sequence[Application], now: datetime, using: str) -> int:
+    sent = BulkJobChunk.objects.using(using).filter(status=BulkJobChunk.Status.SENT)
+    ours = OutboxEntry.objects.using(using).filter(outbox.ours(applications), chunk=OuterRef("pk"))
+    sent = sent.filter(Exists(ours.order_by()))
     # Whoever was asked about longest ago comes first, so that no job that hangs keeps the others from being asked.
     longest_ago = sent.order_by(F("asked_at").asc(nulls_first=True), "pk")
     chunks = list(longest_ago.select_related("job").defer("devices", "report")[:BATCH])

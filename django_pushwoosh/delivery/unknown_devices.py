@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from django_pushwoosh.delivery import outbox
 from django_pushwoosh.models import Device, Dispatch, OutboxEntry, is_storable
+from django_pushwoosh.models.lookups import Among
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.signals import devices_unknown
 
@@ -66,10 +67,10 @@ def _found(entry: OutboxEntry, names: set[str]) -> dict[str, list[int]]:
     Read without locks: no index helps with tokens, and a locking read would lock all that it looks at.
     """
     devices = Device.objects.using(entry._state.db).of(entry.application)
-    found = {hwid: [pk] for hwid, pk in devices.filter(hwid__in=names).values_list("hwid", "pk")}
+    found = {hwid: [pk] for hwid, pk in devices.filter(Among("hwid", names)).values_list("hwid", "pk")}
     tokens = {spelled: name for name in names - found.keys() for spelled in _spellings(name)}
     if tokens:
-        for token, pk in devices.filter(push_token__in=tokens).values_list("push_token", "pk"):
+        for token, pk in devices.filter(Among("push_token", tokens)).values_list("push_token", "pk"):
             # MariaDB and MySQL find texts without regard to case.
             if token in tokens:
                 found.setdefault(tokens[token], []).append(pk)
@@ -83,7 +84,7 @@ def _spellings(token: str) -> set[str]:
 
 def _mark(entry: OutboxEntry, pks: set[int], since: datetime, now: datetime) -> list[str]:
     """Mark those of the devices that may be marked; their hwids."""
-    devices = Device.objects.using(entry._state.db).filter(pk__in=pks, unsubscribed_at=None)
+    devices = Device.objects.using(entry._state.db).filter(Among("pk", pks), unsubscribed_at=None)
     candidates = [
         device
         for device in devices.only("hwid", "created_at", "updated_at").order_by("pk").select_for_update()
@@ -93,7 +94,7 @@ def _mark(entry: OutboxEntry, pks: set[int], since: datetime, now: datetime) -> 
     registering = _registering(entry, candidates, since) if candidates else set()
     unknown = [device for device in candidates if outbox.device_key(entry.application, device.hwid) not in registering]
     if unknown:
-        devices.filter(pk__in=[device.pk for device in unknown]).update(
+        devices.filter(Among("pk", [device.pk for device in unknown])).update(
             unsubscribed_at=now, unsubscribed_reason=REASON, updated_at=now
         )
     return [device.hwid for device in unknown]

@@ -6,13 +6,14 @@ from django_pushwoosh.models.devices import Device, canonical_hwid
 from django_pushwoosh.models.jobs import BulkJob, BulkJobChunk
 from django_pushwoosh.models.links import UserLink
 from django_pushwoosh.models.messages import Dispatch, ScheduledMessage
-from django_pushwoosh.models.outbox import Attempt, OutboxEntry, Pause
+from django_pushwoosh.models.outbox import Attempt, BulkRequest, OutboxEntry, Pause
 from django_pushwoosh.models.tags import TagDefinition
 
 __all__ = [
     "Attempt",
     "BulkJob",
     "BulkJobChunk",
+    "BulkRequest",
     "Device",
     "Dispatch",
     "OutboxEntry",

@@ -34,6 +34,7 @@ class BulkJob(models.Model):
         verbose_name = _("bulk job")
         verbose_name_plural = _("bulk jobs")
         ordering = ["-id"]
+        indexes = [models.Index(fields=["status", "ended_at"], name="pushwoosh_job_age")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} #{self.pk}"

@@ -53,7 +53,10 @@ class UserLink(MirroredModel):
                 name="pushwoosh_link_open_or_ended",
             ),
         ]
-        indexes = [models.Index(fields=["user_id", "is_open"], name="pushwoosh_link_user")]
+        indexes = [
+            models.Index(fields=["user_id", "is_open"], name="pushwoosh_link_user"),
+            models.Index(fields=["until"], name="pushwoosh_link_until"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_id} · {self.device}"

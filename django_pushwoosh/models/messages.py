@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models
@@ -29,6 +30,7 @@ class ScheduledMessage(MirroredModel):
         FAILED = "failed", _("failed")
         UNCERTAIN = "uncertain", _("uncertain")
         CANCELLED = "cancelled", _("cancelled")
+        EXPIRED = "expired", _("expired")
 
     application = models.CharField(_("application"), max_length=11)
     parameters = models.JSONField(_("parameters"), default=dict)
@@ -40,9 +42,14 @@ class ScheduledMessage(MirroredModel):
         default=False,
         help_text=_("The time is read on each device's own clock."),
     )
-    status = models.CharField(
-        _("status"), max_length=10, choices=Status.choices, default=Status.DRAFT, editable=False, db_index=True
+    expires_at = models.DateTimeField(
+        _("expires at"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("What has not left by then never will."),
     )
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.DRAFT, editable=False)
     composer_key = models.UUIDField(_("composer key"), default=uuid.uuid4, unique=True, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -60,6 +67,7 @@ class ScheduledMessage(MirroredModel):
         verbose_name = _("message")
         verbose_name_plural = _("messages")
         ordering = ["-id"]
+        indexes = [models.Index(fields=["status", "created_at"], name="pushwoosh_message_age")]
 
     def __str__(self) -> str:
         content = self.parameters.get("content") or self.parameters.get("title") or ""
@@ -71,6 +79,12 @@ class ScheduledMessage(MirroredModel):
     def is_ahead(self) -> bool:
         """Whether it goes out at a time that has not come."""
         return self.send_at is not None and self.send_at > timezone.now()
+
+    @property
+    def latest_at(self) -> datetime:
+        """When its time has come for everybody; a device's own clock may be up to a day behind."""
+        at = self.send_at or self.queued_at or self.created_at
+        return at + timedelta(days=1) if self.send_at is not None and self.in_device_time else at
 
     @property
     def message(self) -> Message:
@@ -95,6 +109,7 @@ class ScheduledMessage(MirroredModel):
             Dispatch.Status.UNCERTAIN,
             Dispatch.Status.FAILED,
             Dispatch.Status.LIMITED,
+            Dispatch.Status.EXPIRED,
             Dispatch.Status.SENT,
             Dispatch.Status.CANCELLED,
         ):
@@ -114,6 +129,7 @@ class Dispatch(models.Model):
         FAILED = "failed", _("failed")
         UNCERTAIN = "uncertain", _("uncertain")
         CANCELLED = "cancelled", _("cancelled")
+        EXPIRED = "expired", _("expired")
 
     message = models.ForeignKey(ScheduledMessage, models.CASCADE, related_name="dispatches", verbose_name=_("message"))
     number = models.PositiveIntegerField(_("number"), default=1)
@@ -130,6 +146,16 @@ class Dispatch(models.Model):
     answer = models.JSONField(_("answer"), null=True, blank=True)
     told = models.TextField(_("in words"), blank=True)
     settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
+    upstream_status = models.CharField(
+        _("status at Pushwoosh"), max_length=20, blank=True, help_text=_("As getMessageDetails last told it.")
+    )
+    follow_at = models.DateTimeField(
+        _("asked next at"),
+        null=True,
+        blank=True,
+        db_index=True,
+        help_text=_("When Pushwoosh is asked next what became of it; empty: not any more."),
+    )
 
     class Meta:
         verbose_name = _("dispatch")

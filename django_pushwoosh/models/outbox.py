@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -19,7 +20,10 @@ class OutboxEntryQuerySet(models.QuerySet["OutboxEntry"]):
         return self.filter(status__in=OutboxEntry.UNSETTLED)
 
     def due(self, now: datetime) -> OutboxEntryQuerySet:
-        """Queued entries whose time has come, and that no earlier unsettled entry of their key stands before."""
+        """Queued entries whose time has come, and that no earlier unsettled entry of their key stands before.
+
+        In the order in which they leave.
+        """
         earlier = (
             OutboxEntry.objects.using(self.db)
             .filter(
@@ -31,17 +35,41 @@ class OutboxEntryQuerySet(models.QuerySet["OutboxEntry"]):
             )
             .order_by()
         )
-        paused = Pause.objects.using(self.db).values("application")
         return (
             self.filter(status=OutboxEntry.Status.QUEUED, due_at__lte=now)
-            .exclude(application__in=paused)
             .filter(~models.Exists(earlier))
-            .order_by("due_at", "pk")
+            .order_by("lane", "due_at", "pk")
         )
 
     def expired(self, now: datetime) -> OutboxEntryQuerySet:
         """Entries whose worker did not come back in time."""
         return self.filter(status=OutboxEntry.Status.SENDING, lease_expires_at__lt=now)
+
+
+class BulkRequest(models.Model):
+    """A bulk request that carries entries of the outbox; they stay *sending* until its report tells of each.
+
+    Written before the request leaves; `request_id` is there once it was taken in. `ask_at` is when to look after it
+    next: to ask for the report, or, while there is no request id, to give the request up for lost. `None` once it is
+    settled.
+    """
+
+    application = models.CharField(_("application"), max_length=11)
+    api_root = models.CharField(_("API root"), max_length=255)
+    method = models.CharField(_("method"), max_length=40)
+    request_id = models.CharField(_("request id"), max_length=255, blank=True)
+    sent_at = models.DateTimeField(_("sent at"), default=timezone.now)
+    ask_at = models.DateTimeField(_("asked next at"), null=True, blank=True, db_index=True)
+    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True, db_index=True)
+    told = models.TextField(_("in words"), blank=True)
+
+    class Meta:
+        verbose_name = _("bulk request")
+        verbose_name_plural = _("bulk requests")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.request_id}"
 
 
 class OutboxEntry(models.Model):
@@ -53,7 +81,19 @@ class OutboxEntry(models.Model):
 
     `begun_at` tells an entry that is held from one whose call may have left. `doubtful_since` is when the first attempt
     with an unknown outcome began; from then on it may go again only as long as its method's row says.
+
+    `lane` is what leaves first where many wait; what `is_capped` waits for the account's cap as well, and what has a
+    `bulk_method` can travel with others of its kind in one bulk request. An entry whose `expires_at` has passed does
+    not leave any more. One that a `bulk_request` carries is held without a lease, until that request's report. One
+    that `is_alone` was refused in company, and goes by itself to get a verdict of its own.
     """
+
+    class Lane(models.IntegerChoices):
+        """Lower leaves first."""
+
+        TRANSACTIONAL = 0, _("transactional")
+        USER_VISIBLE = 1, _("user-visible")
+        BULK = 2, _("bulk")
 
     class Status(models.TextChoices):
         QUEUED = "queued", _("queued")
@@ -63,6 +103,7 @@ class OutboxEntry(models.Model):
         UNCERTAIN = "uncertain", _("uncertain")
         LEFT = "left", _("left, outcome unknown")
         CANCELLED = "cancelled", _("cancelled")
+        EXPIRED = "expired", _("expired")
 
     UNSETTLED = (Status.QUEUED, Status.SENDING)
 
@@ -72,22 +113,50 @@ class OutboxEntry(models.Model):
     arguments = models.JSONField(_("arguments"), default=dict)
     raw = models.BinaryField(_("original bytes"), null=True, editable=False)
     key = models.CharField(_("key"), max_length=300)
+    lane = models.PositiveSmallIntegerField(_("lane"), choices=Lane.choices, default=Lane.USER_VISIBLE)
+    is_capped = models.BooleanField(_("counts against the cap"), default=False)
+    bulk_method = models.CharField(_("can travel by"), max_length=20, blank=True, default="")
+    is_alone = models.BooleanField(_("goes by itself"), default=False)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.QUEUED)
     due_at = models.DateTimeField(_("due at"), default=timezone.now)
     created_at = models.DateTimeField(_("queued at"), default=timezone.now)
     begun_at = models.DateTimeField(_("call begun at"), null=True, blank=True)
     tried_since = models.DateTimeField(_("tried since"), null=True, blank=True)
     doubtful_since = models.DateTimeField(_("in doubt since"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
     attempts_made = models.PositiveIntegerField(_("attempts"), default=0)
     lease_owner = models.CharField(_("lease owner"), max_length=64, blank=True)
     lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True)
     told = models.TextField(_("in words"), blank=True)
     dispatch = models.ForeignKey(
-        Dispatch, models.SET_NULL, null=True, blank=True, related_name="entries", verbose_name=_("dispatch")
+        Dispatch,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="entries",
+        verbose_name=_("dispatch"),
     )
     chunk = models.ForeignKey(
-        BulkJobChunk, models.SET_NULL, null=True, blank=True, related_name="entries", verbose_name=_("chunk")
+        BulkJobChunk,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="entries",
+        verbose_name=_("chunk"),
+    )
+    bulk_request = models.ForeignKey(
+        BulkRequest,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        # Checked row by row it costs a tenth of a bulk request's time; only `delivery.bulk` ever sets it.
+        db_constraint=False,
+        related_name="entries",
+        verbose_name=_("bulk request"),
     )
 
     objects = OutboxEntryQuerySet.as_manager()
@@ -96,9 +165,34 @@ class OutboxEntry(models.Model):
         verbose_name = _("outbox entry")
         verbose_name_plural = _("outbox entries")
         ordering = ["-id"]
+        # Each holds only the entries that are sought by it: two changes of a row are all that most entries see, and
+        # what those cost is the indexes. Where a database knows no such indexes (MariaDB, MySQL) they hold all.
         indexes = [
-            models.Index(fields=["status", "due_at"], name="pushwoosh_entry_due"),
-            models.Index(fields=["key", "status", "id"], name="pushwoosh_entry_key"),
+            models.Index(
+                fields=["application", "is_capped", "bulk_method", "lane", "due_at", "id"],
+                condition=models.Q(status="queued"),
+                name="pushwoosh_entry_due",
+            ),
+            models.Index(
+                fields=["key", "id"], condition=models.Q(status__in=("queued", "sending")), name="pushwoosh_entry_key"
+            ),
+            models.Index(
+                fields=["lease_expires_at"],
+                condition=models.Q(lease_expires_at__isnull=False),
+                name="pushwoosh_entry_lease",
+            ),
+            models.Index(
+                fields=["status", "settled_at"],
+                condition=models.Q(settled_at__isnull=False),
+                name="pushwoosh_entry_settled",
+            ),
+            models.Index(
+                fields=["dispatch"], condition=models.Q(dispatch__isnull=False), name="pushwoosh_entry_dispatch"
+            ),
+            models.Index(fields=["chunk"], condition=models.Q(chunk__isnull=False), name="pushwoosh_entry_chunk"),
+            models.Index(
+                fields=["bulk_request"], condition=models.Q(bulk_request__isnull=False), name="pushwoosh_entry_bulk"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -115,9 +209,17 @@ class OutboxEntry(models.Model):
 
 
 class Attempt(models.Model):
-    """One try at an entry: when, how long, and what came of it."""
+    """One try at an entry, or at a bulk request that carries many: when, how long, and what came of it.
 
-    entry = models.ForeignKey(OutboxEntry, models.CASCADE, related_name="attempts", verbose_name=_("entry"))
+    `sent` and `answered` are the beginnings of the two bodies, without tokens.
+    """
+
+    entry = models.ForeignKey(
+        OutboxEntry, models.CASCADE, null=True, blank=True, related_name="attempts", verbose_name=_("entry")
+    )
+    bulk_request = models.ForeignKey(
+        BulkRequest, models.CASCADE, null=True, blank=True, related_name="attempts", verbose_name=_("bulk request")
+    )
     number = models.PositiveIntegerField(_("number"))
     started_at = models.DateTimeField(_("started at"))
     took_seconds = models.FloatField(_("took (seconds)"))
@@ -125,6 +227,8 @@ class Attempt(models.Model):
     http_status = models.PositiveIntegerField(_("HTTP status"), null=True, blank=True)
     status_code = models.IntegerField(_("status code"), null=True, blank=True)
     told = models.TextField(_("in words"), blank=True)
+    sent = models.TextField(_("sent"), blank=True)
+    answered = models.TextField(_("answered"), blank=True)
 
     class Meta:
         verbose_name = _("attempt")
@@ -136,11 +240,26 @@ class Attempt(models.Model):
 
 
 class Pause(models.Model):
-    """An application whose entries wait, because Pushwoosh condemned its token or account, or a person said so."""
+    """An application whose entries wait, because Pushwoosh condemned its token or account, or a person said so.
 
-    application = models.CharField(_("application"), max_length=11, unique=True)
+    An empty application stands for all of them.
+    """
+
+    application = models.CharField(
+        _("application"), max_length=11, unique=True, blank=True, help_text=_("Empty: everything waits.")
+    )
     reason = models.TextField(_("reason"))
     since = models.DateTimeField(_("since"), default=timezone.now)
+    paused_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("paused by"),
+        help_text=_("Nobody: Pushwoosh's answer did."),
+    )
 
     class Meta:
         verbose_name = _("pause")
@@ -148,4 +267,4 @@ class Pause(models.Model):
         ordering = ["application"]
 
     def __str__(self) -> str:
-        return self.application
+        return self.application or str(_("everything"))

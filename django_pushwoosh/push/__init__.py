@@ -3,6 +3,7 @@
 What is queued is a row in the present transaction; it leaves after the commit. `relay` alone asks at once.
 """
 
+from django_pushwoosh.delivery.forecasts import Forecast
 from django_pushwoosh.push.devices import (
     delete_user,
     is_behind,
@@ -17,6 +18,7 @@ from django_pushwoosh.push.devices import (
     relay,
     set_badge,
     set_tags,
+    set_tags_of_many,
     unlink_user,
     unregister_device,
 )
@@ -35,11 +37,12 @@ from django_pushwoosh.push.messages import (
     warnings,
     withdraw,
 )
-from django_pushwoosh.push.waiting import cancel_entries, retry, unpause
+from django_pushwoosh.push.waiting import cancel_entries, discard, forecast, retry, unpause
 
 __all__ = [
     "EVERYONE",
     "Estimate",
+    "Forecast",
     "abort",
     "audience_of",
     "bulk_register_devices",
@@ -48,7 +51,9 @@ __all__ = [
     "cancel",
     "cancel_entries",
     "delete_user",
+    "discard",
     "estimate",
+    "forecast",
     "is_behind",
     "key_of",
     "link_user",
@@ -67,6 +72,7 @@ __all__ = [
     "send",
     "set_badge",
     "set_tags",
+    "set_tags_of_many",
     "start",
     "submit",
     "to",

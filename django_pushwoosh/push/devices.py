@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -10,7 +12,7 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
-from django_pushwoosh.delivery import connection, mirror, outbox
+from django_pushwoosh.delivery import connection, mirror, outbox, tag_mirror
 from django_pushwoosh.models import (
     Device,
     OutboxEntry,
@@ -19,6 +21,9 @@ from django_pushwoosh.models import (
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import InvalidMessage, Problem
+
+MANY = 1000
+"""Devices that are written at a time."""
 
 
 def register_device(device: Device, *, tags: Mapping[str, Any] | None = None) -> OutboxEntry:
@@ -65,6 +70,41 @@ def set_tags(
         raise InvalidMessage(Problem("", "name one of device, hwid, user and user_id"))
     call = Call.of("setTags", code, hwid=hwid, userId=user_id, tags=tag_rules.clean_tags(tags or {}))
     return queue_call(call, using=device._state.db if device is not None else None)
+
+
+def set_tags_of_many(
+    changes: Iterable[tuple[Device | str, Mapping[str, Any]]], *, application: str = DEFAULT_ALIAS
+) -> int:
+    """Queue setTags for many devices, rows or hwids, each with its own tags; how many. The mirror changes at once.
+
+    They leave after what is urgent, together where that can be said in bulk. Takes any number, also from a generator,
+    in one transaction: all are queued, or none. Raises `InvalidTag`.
+    """
+    app = settings.application(application)
+    using = router.db_for_write(OutboxEntry)
+    queued = 0
+    with transaction.atomic(using=using):
+        for some in _batches(changes):
+            now = timezone.now()
+            said: list[tuple[str, dict[str, Any]]] = []
+            for device, tags in some:
+                if isinstance(device, Device) and device.application != app.code:
+                    raise InvalidMessage(Problem("", f"{device} belongs to {device.application}, not to {app.code}"))
+                said.append((device.hwid if isinstance(device, Device) else device, tag_rules.clean_tags(tags)))
+            tag_mirror.note_many(app.code, said, now=now, using=using)
+            entries = [
+                outbox.entry_of(
+                    Call.of("setTags", app.code, hwid=hwid, tags=tags),
+                    key=outbox.device_key(app.code, hwid),
+                    application=app,
+                    lane=OutboxEntry.Lane.BULK,
+                    now=now,
+                )
+                for hwid, tags in said
+            ]
+            outbox.enqueue_all(entries, using=using)
+            queued += len(entries)
+    return queued
 
 
 def post_event(
@@ -128,20 +168,29 @@ def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntr
 def queue_call(call: Call, using: str | None = None) -> OutboxEntry:
     """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device."""
     using = using or router.db_for_write(OutboxEntry)
-    with transaction.atomic(using=using):
-        mirror.note(call, now=timezone.now(), using=using)
-        return queue_unmirrored(call, using=using)
+    now = timezone.now()
+    with transaction.atomic(using=using, savepoint=False):
+        clause = mirror.clause(call, now=now, using=using)
+        entry = _entry_of(call, now)
+        if clause is not None and outbox.enqueue_along(entry, clause, using):
+            tag_mirror.learn_types(call.application, clause.tags, using=using)
+            return entry
+        mirror.note(call, now=now, using=using)
+        if clause is None:
+            outbox.enqueue_all([entry], using=using)
+    return entry
 
 
 def queue_unmirrored(call: Call, using: str | None = None) -> OutboxEntry:
     """Queue a device call of which the mirror knows already, or which it cannot digest."""
-    return outbox.enqueue(
-        call,
-        key=key_of(call),
-        application=settings.application(call.application),
-        now=timezone.now(),
-        using=using,
-    )
+    entry = _entry_of(call, timezone.now())
+    outbox.enqueue_all([entry], using=using)
+    return entry
+
+
+def _entry_of(call: Call, now: datetime) -> OutboxEntry:
+    application = settings.application(call.application)
+    return outbox.entry_of(call, key=key_of(call), application=application, now=now)
 
 
 def key_of(call: Call) -> str:
@@ -166,3 +215,9 @@ def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, s
 def mirror_call(call: Call) -> Device | None:
     """Bring the mirror up to a call that was relayed with success."""
     return mirror.note(call, now=timezone.now())
+
+
+def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:
+    waiting = iter(changes)
+    while some := list(islice(waiting, MANY)):
+        yield some

@@ -56,7 +56,13 @@ def start(job: BulkJob) -> bool:
             more = {"create_missing_tags": job.create_missing_tags} if job.kind == BulkJob.Kind.TAGS else {}
             call = Call.of(job.kind, application.code, devices=chunk.devices, **more)
             outbox.enqueue(
-                call, key=outbox.chunk_key(chunk.pk), application=application, chunk=chunk, now=now, using=using
+                call,
+                key=outbox.chunk_key(chunk.pk),
+                application=application,
+                lane=OutboxEntry.Lane.BULK,
+                chunk=chunk,
+                now=now,
+                using=using,
             )
             BulkJobChunk.objects.using(using).filter(pk=chunk.pk).update(status=BulkJobChunk.Status.QUEUED)
         progress(job, lambda: None, now=now)

@@ -34,6 +34,12 @@ from django_pushwoosh.protocol.messages import Message
 
 logger = logging.getLogger("django_pushwoosh")
 
+MOST_PROMOTED = 100
+"""Recipients of one message whose waiting changes leave before it."""
+
+FIRST_ZONE = timedelta(hours=14)
+"""How far ahead of UTC the first clocks on earth run."""
+
 EVERYONE = audiences.EVERYONE
 """Every subscriber of the application: the one way to say so."""
 
@@ -41,14 +47,20 @@ Target = Audience | filters.Expression | Device | AbstractBaseUser | Iterable[De
 
 
 def send(
-    message: Message | str, *, to: Target, application: str = DEFAULT_ALIAS, created_by: Any = None
+    message: Message | str,
+    *,
+    to: Target,
+    expires_at: datetime | None = None,
+    application: str = DEFAULT_ALIAS,
+    created_by: Any = None,
 ) -> ScheduledMessage:
     """Queue a push. `to` is `EVERYONE`, a filter (`Tag("City").eq("Oslo")`), devices, Django users or an audience.
 
     Raises `InvalidMessage` or `InvalidFilter` for what Pushwoosh would misread; an empty `to` is an error, never
-    everyone.
+    everyone. What has not left by `expires_at` (aware; a day from now, if none is given) never will; what Pushwoosh has
+    accepted by then is out of its reach.
     """
-    return schedule(message, to=to, at=None, application=application, created_by=created_by)
+    return schedule(message, to=to, at=None, expires_at=expires_at, application=application, created_by=created_by)
 
 
 def schedule(
@@ -58,6 +70,7 @@ def schedule(
     at: datetime | None,
     time_zone: str = "UTC",
     in_device_time: bool = False,
+    expires_at: datetime | None = None,
     application: str = DEFAULT_ALIAS,
     created_by: Any = None,
 ) -> ScheduledMessage:
@@ -73,6 +86,7 @@ def schedule(
             send_at=at,
             time_zone=time_zone,
             in_device_time=in_device_time,
+            expires_at=expires_at,
             created_by=created_by,
         )
         scheduled.save(using=using)
@@ -173,9 +187,25 @@ def audience_of(to: Target) -> Audience:
 def call_of(scheduled: ScheduledMessage, audience: Audience, transaction_id: UUID, now: datetime) -> Call:
     """The call that a message makes for (a part of) its audience. Raises `InvalidMessage` and `InvalidFilter`."""
     _check_types(scheduled, audience)
+    _check_expiry(scheduled, now)
     return scheduled.message.call(
         scheduled.application, audience, transaction_id=str(transaction_id), now=now, **_timing(scheduled, now)
     )
+
+
+def _check_expiry(scheduled: ScheduledMessage, now: datetime) -> None:
+    """Refuse what could never leave: it is too late already, or will be before its time."""
+    if scheduled.expires_at is None:
+        return
+    if scheduled.expires_at <= now:
+        raise InvalidMessage(
+            Problem("expires_at", f"{scheduled.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC is in the past")
+        )
+    if scheduled.send_at is not None:
+        # On each device's own clock the first ones are ahead of UTC.
+        first = scheduled.send_at - FIRST_ZONE if scheduled.in_device_time else scheduled.send_at
+        if scheduled.expires_at <= first:
+            raise InvalidMessage(Problem("expires_at", "it has to be later than the time at which it is sent"))
 
 
 def _check_types(scheduled: ScheduledMessage, audience: Audience) -> None:
@@ -206,19 +236,59 @@ def warnings(scheduled: ScheduledMessage, now: datetime | None = None) -> list[P
 
 def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int) -> None:
     application = settings.application(scheduled.application)
+    dispatches, entries = [], []
     for number, part in enumerate(audiences.split(scheduled.to), start=first):
         transaction_id = uuid4()
         call = call_of(scheduled, part, transaction_id, now)
-        dispatch = Dispatch.objects.using(using).create(
+        dispatch = Dispatch(
             message=scheduled,
             number=number,
             transaction_id=transaction_id,
             method=call.method.name,
             arguments=dict(call.arguments),
         )
-        outbox.enqueue(
-            call, key=outbox.message_key(scheduled.pk), application=application, dispatch=dispatch, now=now, using=using
+        dispatches.append(dispatch)
+        entries.append(
+            outbox.entry_of(
+                call,
+                key=outbox.message_key(scheduled.pk),
+                application=application,
+                lane=_lane(scheduled, part),
+                expires_at=_expiry(scheduled, now),
+                now=now,
+            )
         )
+        if entries[-1].lane == OutboxEntry.Lane.TRANSACTIONAL:
+            outbox.promote(_keys_of(scheduled.application, part, using), using)
+    for dispatch, entry in zip(dispatches, entries, strict=True):
+        dispatch.save(using=using, force_insert=True)
+        entry.dispatch = dispatch
+    outbox.enqueue_all(entries, using=using)
+
+
+def _lane(scheduled: ScheduledMessage, part: Audience) -> OutboxEntry.Lane:
+    """What goes now to named devices or users (an order, a code) leaves before what goes to many."""
+    is_named = isinstance(part, audiences.Devices | audiences.Users)
+    lanes = OutboxEntry.Lane
+    return lanes.TRANSACTIONAL if is_named and scheduled.send_at is None else lanes.USER_VISIBLE
+
+
+def _keys_of(application: str, part: Audience, using: str) -> list[str]:
+    """The keys under which changes of a few named recipients wait."""
+    hwids: Iterable[str] = ()
+    if isinstance(part, audiences.Devices):
+        hwids = part.ids[:MOST_PROMOTED]
+    elif isinstance(part, audiences.Users):
+        devices = Device.objects.using(using).of(application).filter(links__is_open=True)
+        hwids = devices.filter(links__user_id__in=part.ids[:MOST_PROMOTED]).values_list("hwid", flat=True)
+    return [outbox.device_key(application, hwid) for hwid in hwids]
+
+
+def _expiry(scheduled: ScheduledMessage, now: datetime) -> datetime | None:
+    """When it is too late to send: nobody wants a message after days of trouble."""
+    if scheduled.expires_at is not None or settings.expire_after is None:
+        return scheduled.expires_at
+    return (scheduled.send_at or now) + settings.expire_after
 
 
 def _stop_all(scheduled: ScheduledMessage, using: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import transaction
+from django.db import router, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from django_pushwoosh.delivery import outbox
+from django_pushwoosh.delivery import forecasts, outbox
+from django_pushwoosh.delivery.forecasts import Forecast
 from django_pushwoosh.delivery.results import ENDING, lock
 from django_pushwoosh.models import (
     BulkJob,
@@ -24,7 +25,7 @@ def retry(entry: OutboxEntry) -> bool:
     """Queue a failed, left or uncertain entry once more; a cancelled one too, unless it is a message's or a job's."""
     using = entry._state.db
     with transaction.atomic(using=using):
-        lock(entry)
+        lock([entry])
         if not outbox.retry(entry, now=timezone.now()):
             return False
         if entry.dispatch is not None and entry.method not in ENDING:
@@ -42,6 +43,19 @@ def retry(entry: OutboxEntry) -> bool:
 def cancel_entries(entries: QuerySet[OutboxEntry]) -> int:
     """Take queued device calls out of the outbox; how many were. Messages and bulk jobs have their own ways."""
     return len(outbox.cancel(entries.filter(dispatch=None, chunk=None), now=timezone.now()))
+
+
+def discard(entries: QuerySet[OutboxEntry], *, by: str) -> int:
+    """Give up dead letters (failed, left or uncertain) for good; how many were."""
+    return outbox.discard(entries, told=f"Discarded by {by}.")
+
+
+def forecast(message: ScheduledMessage) -> Forecast | None:
+    """When a message that waits for the account's cap is expected to go; `None` where it does not, or nobody knows."""
+    using = message._state.db or router.db_for_read(OutboxEntry)
+    waiting = OutboxEntry.objects.using(using).filter(dispatch__message=message, status=OutboxEntry.Status.QUEUED)
+    entry = waiting.filter(outbox.ours(), is_capped=True).defer("arguments", "raw").order_by("pk").first()
+    return forecasts.of(entry, now=timezone.now()) if entry is not None else None
 
 
 def unpause(pauses: Sequence[Pause]) -> None:

@@ -43,13 +43,13 @@ def test_entries_of_one_device_leave_one_after_the_other(clock: Clock) -> None:
     assert held == [first, other]
     assert claim(clock) == []
 
-    outbox.settle(held[0], Status.SENT, now=clock.now)
+    outbox.settle([held[0]], Status.SENT, now=clock.now)
     assert claim(clock) == [second]
 
 
 def test_a_released_entry_still_goes_before_what_was_queued_after_it(clock: Clock) -> None:
     first, second = queue(clock), queue(clock)
-    outbox.release(claim(clock)[0], due_at=clock.now + timedelta(seconds=30))
+    outbox.release([claim(clock)[0]], due_at=clock.now + timedelta(seconds=30))
 
     assert claim(clock) == []
     clock.advance(seconds=30)
@@ -63,17 +63,17 @@ def test_a_lost_lease_settles_nothing(clock: Clock) -> None:
     clock.advance(seconds=11)
     [recovered] = outbox.expired(10, now=clock.now)
 
-    assert outbox.settle(held, Status.SENT, now=clock.now) is False
-    assert outbox.release(held, due_at=clock.now) is False
-    assert outbox.begin(held, now=clock.now) is False
-    assert outbox.settle(recovered, Status.LEFT, now=clock.now) is True
+    assert outbox.settle([held], Status.SENT, now=clock.now) == []
+    assert outbox.release([held], due_at=clock.now) == []
+    assert outbox.begin([held], now=clock.now) == []
+    assert outbox.settle([recovered], Status.LEFT, now=clock.now) == [recovered]
 
 
 def test_a_call_that_begins_extends_its_lease(clock: Clock) -> None:
     queue(clock)
     [held] = claim(clock, lease=timedelta(seconds=10))
     clock.advance(seconds=9)
-    assert outbox.begin(held, now=clock.now, lease=timedelta(seconds=10))
+    assert outbox.begin([held], now=clock.now, lease=timedelta(seconds=10))
 
     clock.advance(seconds=9)
     assert outbox.expired(10, now=clock.now) == []

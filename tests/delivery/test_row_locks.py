@@ -5,20 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from django_pushwoosh import push
-from django_pushwoosh.conf import settings
-from django_pushwoosh.delivery import outbox, poller
+from django_pushwoosh.conf import Application, settings
+from django_pushwoosh.delivery import bulk, connection, outbox, poller
+from django_pushwoosh.delivery.retention import purge
 from django_pushwoosh.delivery.worker import Worker
-from django_pushwoosh.models import BulkJob, BulkJobChunk, Device, OutboxEntry, ScheduledMessage
+from django_pushwoosh.models import BulkJob, BulkJobChunk, Device, Dispatch, OutboxEntry, ScheduledMessage
 from django_pushwoosh.protocol.audience import Devices
 from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import InvalidMessage
 from django_pushwoosh.sandbox.app import Sandbox
+from tests.conftest import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -85,7 +90,7 @@ def test_who_stops_and_who_settles_do_not_wait_for_each_other(sandbox: Sandbox, 
             message = push.send("Hello", to=Devices(["phone"]))
             act = message.delete if stop == "delete" else lambda message=message: push.cancel(message)
         [entry] = outbox.claim(5, now=timezone.now())
-        together(lambda entry=entry: Worker().deliver(entry), act)
+        together(lambda entry=entry: Worker().deliver([entry]), act)
         assert not OutboxEntry.objects.filter(status=OutboxEntry.Status.SENDING).exists()
 
 
@@ -104,3 +109,154 @@ def test_a_message_is_replaced_or_sent_and_not_both(sandbox: Sandbox) -> None:
         together(lambda: Worker().drain(), lambda message=message: change(message))
         Worker().drain()
         assert len(sandbox.pushes) == seen + 1
+
+
+def test_who_deletes_what_is_old_competes_without_harm_and_spares_what_is_taken_up() -> None:
+    application, now = settings.application(), timezone.now()
+    for number in range(300):
+        call = Call.of("applicationOpen", application.code, hwid=f"phone{number}")
+        outbox.enqueue(call, key=f"device:{number}", application=application, now=now)
+    OutboxEntry.objects.update(status=OutboxEntry.Status.FAILED, settled_at=now - timedelta(days=100))
+    kept = list(OutboxEntry.objects.order_by("-pk")[:20])
+    retried: list[OutboxEntry] = []
+
+    def retry() -> None:
+        retried.extend(entry for entry in kept if push.retry(entry))
+
+    def delete() -> None:
+        while not purge(now=now, batch=7).is_done:
+            pass
+
+    together(delete, delete, retry)
+    assert set(OutboxEntry.objects.all()) == set(retried)
+    assert not OutboxEntry.objects.filter(status=OutboxEntry.Status.FAILED).exists()
+
+
+def test_two_pollers_ask_about_a_message_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = timezone.now() + timedelta(minutes=5)
+    for _ in range(30):
+        push.schedule("Hello", to=Devices(["phone"]), at=at)
+    Worker().drain()
+    asked: list[str] = []
+    send = connection.send
+
+    def count(call: Call, application: Application) -> Answer:
+        asked.append(call.arguments["message"])
+        return send(call, application)
+
+    monkeypatch.setattr(connection, "send", count)
+    together(*[lambda: poller.poll(now=at + timedelta(minutes=2))] * 3)
+    assert sorted(asked) == sorted(Dispatch.objects.values_list("message_code", flat=True))
+
+
+def changes(clock: Clock, devices: int, times: int) -> None:
+    """Changes of so many devices, each made several times; every third kind is one that no bulk request can say."""
+    application = settings.application()
+    entries = []
+    for time in range(times):
+        for number in range(devices):
+            tags: dict[str, object] = {"Age": time}
+            if (number + time) % 3 == 0:
+                tags = {"Visits": {"operation": "increment", "value": 1}}
+            call = Call.of("setTags", application.code, hwid=f"phone{number}", tags=tags)
+            key = outbox.device_key(application.code, call.hwid)
+            entries.append(outbox.entry_of(call, key=key, application=application, now=clock.now))
+    outbox.enqueue_all(entries)
+
+
+def test_who_loads_and_who_claims_never_take_the_same_device(
+    sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "MOST_IN_BULK", 60)
+    changes(clock, devices=600, times=4)
+    loads: list[bulk.Load] = []
+
+    def load() -> None:
+        # `None` may mean that somebody else is just about to take what there is.
+        for _ in range(12):
+            if loaded := bulk.load(settings.application(), "bulkSetTags", Q(), now=clock.now, using="default"):
+                loads.append(loaded)
+
+    def claim() -> None:
+        for _ in range(10):
+            outbox.claim_company(outbox.claim(15, now=clock.now), now=clock.now)
+
+    together(load, load, load, claim, claim)
+
+    assert len(loads) > 1
+    assert sum(loaded.count for loaded in loads) == OutboxEntry.objects.filter(bulk_request__isnull=False).count()
+    hwids = [row["hwid"] for loaded in loads for row in loaded.call.arguments["devices"]]
+    assert len(hwids) == len(set(hwids))
+    holders: dict[str, set[tuple[str, int | None]]] = {}
+    for entry in OutboxEntry.objects.filter(status=OutboxEntry.Status.SENDING):
+        holders.setdefault(entry.key, set()).add((entry.lease_owner, entry.bulk_request_id))
+    assert {len(each) for each in holders.values()} == {1}
+    # In each key the first are taken, without a gap.
+    for key in holders:
+        taken = list(OutboxEntry.objects.filter(key=key).order_by("pk").values_list("status", flat=True))
+        assert taken == sorted(taken, reverse=True)
+
+
+def test_several_workers_leave_what_one_would(sandbox: Sandbox, clock: Clock) -> None:
+    hwids = [f"phone{number}" for number in range(90)]
+    for hwid in hwids:
+        register = Call.of("registerDevice", "TEST0-00001", hwid=hwid, device_type=3, push_token=f"token of {hwid}")
+        connection.ask(register, settings.application())
+    changes(clock, devices=90, times=6)
+    for _ in range(40):
+        together(*[lambda: Worker().drain()] * 4)
+        clock.advance(seconds=3)
+        if not OutboxEntry.objects.unsettled().exists():
+            break
+
+    assert set(OutboxEntry.objects.values_list("status", flat=True)) == {OutboxEntry.Status.SENT}
+    for number, hwid in enumerate(hwids):
+        kinds = [(number + time) % 3 == 0 for time in range(6)]
+        last = max(time for time in range(6) if not kinds[time])
+        assert sandbox.devices["TEST0-00001", hwid].own_tags == {"Age": last, "Visits": sum(kinds)}
+
+
+@pytest.mark.parametrize("_attempt", range(3))
+def test_one_worker_asks_for_a_report_and_one_settles_by_it(sandbox: Sandbox, clock: Clock, _attempt: int) -> None:
+    changes(clock, devices=90, times=1)
+    Worker().drain()
+    clock.advance(seconds=3)
+    questions: list[bulk.Report] = []
+    ended: list[bool] = []
+
+    def ask() -> None:
+        questions.extend(bulk.due(10, applications=[settings.application()], now=clock.now, using="default"))
+
+    together(ask, ask, ask)
+    [question] = questions
+
+    def end() -> None:
+        ended.append(bulk.end(question.request, now=clock.now))
+
+    together(end, end, end)
+    assert sorted(ended) == [False, False, True]
+
+
+def test_a_message_does_not_wait_for_whoever_takes_up_its_recipients_changes() -> None:
+    """The one would hold what the other wants: a deadlock, and the caller's transaction is gone."""
+    for hwid in ("one", "two"):
+        push.set_tags(hwid=hwid, tags={"City": "Oslo"})
+    taken = OutboxEntry.objects.order_by("pk").first()
+    is_taken, is_sent, waited = threading.Event(), threading.Event(), []
+
+    def take_up() -> None:
+        with transaction.atomic():
+            OutboxEntry.objects.select_for_update().get(pk=taken.pk)
+            is_taken.set()
+            waited.append(not is_sent.wait(5))
+
+    def send() -> None:
+        assert is_taken.wait(10)
+        push.send("Hello", to=Devices(["one", "two"]))
+        is_sent.set()
+
+    together(take_up, send)
+
+    assert waited == [False]
+    lanes = OutboxEntry.objects.filter(method="setTags").order_by("pk").values_list("lane", flat=True)
+    assert list(lanes) == [OutboxEntry.Lane.USER_VISIBLE, OutboxEntry.Lane.TRANSACTIONAL]

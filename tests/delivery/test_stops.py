@@ -40,7 +40,7 @@ def test_a_message_cancelled_while_a_worker_holds_it_does_not_leave(
     message = push.send("Hello", to=phone)
     [held] = outbox.claim(50, now=clock.now)
     push.cancel(message)
-    Worker().deliver(held)
+    Worker().deliver([held])
 
     assert arrived(sandbox) == []
     assert state(message) == ScheduledMessage.Status.CANCELLED
@@ -52,7 +52,7 @@ def test_a_message_deleted_while_a_worker_holds_it_does_not_leave(
     message = push.send("Hello", to=phone)
     [held] = outbox.claim(50, now=clock.now)
     message.delete()
-    Worker().deliver(held)
+    Worker().deliver([held])
 
     assert arrived(sandbox) == []
     assert OutboxEntry.objects.get(pk=held.pk).status == Status.CANCELLED
@@ -194,18 +194,18 @@ def test_an_answer_that_outlives_its_lease_is_known_all_the_same(
 ) -> None:
     message = push.schedule("Hello", to=phone, at=clock.now + timedelta(days=1))
     [held] = outbox.claim(1, now=clock.now)
-    ask = connection.ask
+    send = connection.send
 
     def slowly(*args: Any, **options: Any) -> Any:
-        answered = ask(*args, **options)
+        answered = send(*args, **options)
         monkeypatch.undo()
         clock.advance(minutes=6)
         run_outbox()
         assert state(message) == ScheduledMessage.Status.UNCERTAIN
         return answered
 
-    monkeypatch.setattr(connection, "ask", slowly)
-    Worker().deliver(held)
+    monkeypatch.setattr(connection, "send", slowly)
+    Worker().deliver([held])
 
     assert state(message) == ScheduledMessage.Status.SENT
     assert len(sandbox.messages) == 1
@@ -236,7 +236,8 @@ def test_waiting_for_the_cap_is_not_trying_in_vain(
 ) -> None:
     settings.PUSHWOOSH = {**settings.PUSHWOOSH, "ACCOUNTS": {"default": {"REQUESTS_PER_MINUTE": 1}}}
     push.send("First", to=EVERYONE)
-    message = push.send("Second", to=EVERYONE)
+    run_outbox()
+    message = push.send("Second", to=EVERYONE, expires_at=clock.now + timedelta(days=30))
     run_outbox()
     settings.PUSHWOOSH = {**settings.PUSHWOOSH, "ACCOUNTS": {}}
     clock.advance(days=1, minutes=1)
@@ -259,7 +260,7 @@ def test_an_entry_that_this_version_does_not_know_ends(sandbox: Sandbox, phone: 
 def test_an_entry_that_cannot_be_judged_holds_up_no_other(sandbox: Sandbox, phone: Device, clock: Clock) -> None:
     push.set_badge(phone, 3)
     [held] = outbox.claim(1, now=clock.now)
-    outbox.begin(held, now=clock.now)
+    outbox.begin([held], now=clock.now)
     OutboxEntry.objects.filter(pk=held.pk).update(method="gone")
     push.send("Hello", to=phone)
     clock.advance(minutes=3)
@@ -323,13 +324,13 @@ def test_a_message_cancelled_while_its_call_is_out_says_that_it_was_too_late(
     sandbox: Sandbox, phone: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = push.send("Hello", to=phone)
-    ask = connection.ask
+    send = connection.send
 
     def ask_and_cancel(*call: Any, **how: Any) -> Any:
         push.cancel(message)
-        return ask(*call, **how)
+        return send(*call, **how)
 
-    monkeypatch.setattr(connection, "ask", ask_and_cancel)
+    monkeypatch.setattr(connection, "send", ask_and_cancel)
     run_outbox()
 
     assert state(message) == ScheduledMessage.Status.SENT

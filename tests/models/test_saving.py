@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from django_pushwoosh import push
+from django_pushwoosh.delivery import batching
 from django_pushwoosh.models import (
     BulkJob,
     Device,
@@ -294,7 +295,10 @@ def test_an_instance_read_earlier_turns_nothing_back(sandbox: Sandbox) -> None:
     assert len(sandbox.messages) == 1
 
 
-def test_a_message_of_which_a_part_has_left_is_not_made_anew(sandbox: Sandbox, settings: Any) -> None:
+def test_a_message_of_which_a_part_has_left_is_not_made_anew(
+    sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "MOST_NOTIFICATIONS", 1)
     settings.PUSHWOOSH = {**settings.PUSHWOOSH, "ACCOUNTS": {"default": {"REQUESTS_PER_MINUTE": 1}}}
     scheduled = push.send("Hello", to=Devices([f"phone{number}" for number in range(1500)]))
     run_outbox()
@@ -469,7 +473,7 @@ def test_save_in_autocommit_is_one_transaction(transactional_db: None, monkeypat
     def fail(*_args: Any, **_kwargs: Any) -> None:
         raise RuntimeError("no entry")
 
-    monkeypatch.setattr("django_pushwoosh.delivery.outbox.enqueue", fail)
+    monkeypatch.setattr("django_pushwoosh.delivery.outbox.enqueue_all", fail)
     with pytest.raises(RuntimeError):
         device()
 

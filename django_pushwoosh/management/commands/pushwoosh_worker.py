@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import signal
 import threading
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
 from django_pushwoosh.delivery.poller import poll
+from django_pushwoosh.delivery.retention import purge
 from django_pushwoosh.delivery.worker import Worker
 
+logger = logging.getLogger("django_pushwoosh")
+
 POLL_SECONDS = 5.0
+LINGER_SECONDS = 5.0
+"""How long a drain stays on for a slot under the cap, or a report, that it knows to come."""
+LONGEST_SECONDS = 10.0
+"""Of one drain, so that reports of jobs are asked for under a load that never ends."""
+PURGE_SECONDS = 3600.0
+"""Between two looks for what is to be deleted for its age."""
+PURGED_FOR_SECONDS = 1.0
+"""At a time, lest what waits to be delivered wait for that."""
 
 
 class Command(BaseCommand):
@@ -34,15 +48,26 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ended.set())
         worker = Worker(using=database, is_ended=ended.is_set)
-        since_poll = POLL_SECONDS
+        polled_at = -math.inf
+        purged_at: float | None = None
         self.stdout.write("Delivering; Ctrl-C ends it.")
         self.stdout.flush()
         while True:
-            worker.drain()
-            if once or since_poll >= POLL_SECONDS:
-                poll(now=timezone.now(), using=database)
-                since_poll = 0.0
-            if once or ended.wait(interval):
+            try:
+                worker.drain(0.0 if once else LINGER_SECONDS, LONGEST_SECONDS)
+                if once or time.monotonic() - polled_at >= POLL_SECONDS:
+                    poll(now=timezone.now(), using=database)
+                    polled_at = time.monotonic()
+                if not once and (purged_at is None or time.monotonic() - purged_at >= PURGE_SECONDS):
+                    is_done = purge(
+                        now=timezone.now(), using=database, seconds=PURGED_FOR_SECONDS, is_ended=ended.is_set
+                    ).is_done
+                    purged_at = time.monotonic() if is_done else None
+            except (DatabaseError, InterfaceError):
+                if once:
+                    raise
+                # A restart, a failover: what waits is in the database, and so is there when that is back.
+                logger.exception("The database failed; the worker goes on.")
+            if once or ended.wait(0.0 if worker.is_cut_short else interval):
                 return
-            since_poll += interval
             close_old_connections()
