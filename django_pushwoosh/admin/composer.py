@@ -31,7 +31,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh import push
-from django_pushwoosh.admin import confirmation
+from django_pushwoosh.admin import confirmation, notices
 from django_pushwoosh.admin.confirmation import Reach, Verdict
 from django_pushwoosh.admin.following import (
     IS_BEING_CANCELLED,
@@ -72,6 +72,7 @@ class ScheduledMessageAdmin(RecordAdmin):
         "created_shown",
     ]
     list_filter = ["status", "created_at"]
+    change_list_template = "admin/django_pushwoosh/change_list.html"
     search_fields = ["parameters__content", "parameters__title", "application"]
     search_help_text = _("Searches in text, title and application.")
 
@@ -80,6 +81,11 @@ class ScheduledMessageAdmin(RecordAdmin):
 
     def get_changelist(self, request: HttpRequest, **more: Any) -> type[ChangeList]:
         return MessageList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().changelist_view(
+            request, notices.context(request, notices.held_back(request)) | (extra_context or {})
+        )
 
     @admin.display(description=_("message"))
     def content_shown(self, message: ScheduledMessage) -> str:

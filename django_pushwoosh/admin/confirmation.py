@@ -96,7 +96,7 @@ def _is_limited(expression: Expression) -> bool:
 
 
 def digest_of(message: ScheduledMessage) -> str:
-    """The same for the same application, content, audience and time."""
+    """The same for the same application, content, audience and times."""
     said: dict[str, Any] = {
         "application": message.application,
         "parameters": message.parameters,
@@ -104,6 +104,7 @@ def digest_of(message: ScheduledMessage) -> str:
         "send_at": message.send_at.timestamp() if message.send_at else None,
         "time_zone": message.time_zone if message.send_at else "",
         "in_device_time": message.in_device_time,
+        "expires_at": message.expires_at.timestamp() if message.expires_at else None,
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

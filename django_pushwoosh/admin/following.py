@@ -13,10 +13,11 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Prefetch, Q
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from django_pushwoosh import push
 from django_pushwoosh.admin.masking import masked
+from django_pushwoosh.admin.notices import of_others, paused_by_settings, words_of
 from django_pushwoosh.conf import settings
 from django_pushwoosh.models import Attempt, Dispatch, OutboxEntry, Pause, ScheduledMessage
 from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE, MessagesCreated
@@ -72,6 +73,7 @@ class Report:
     warnings: list[str]
     is_moving: bool
     is_cancellable: bool
+    forecast: str = ""
     draft: str = ""
 
 
@@ -109,6 +111,7 @@ def report_on(message: ScheduledMessage, page: Any = 1, *, is_masked: bool = Tru
         warnings=[show(each) for each in warnings_about(message)],
         is_moving=unsettled.exists(),
         is_cancellable=is_cancellable(message),
+        forecast=forecast_words(message),
         draft=show(as_text(message.parameters)) if message.status == ScheduledMessage.Status.DRAFT else "",
     )
 
@@ -179,26 +182,40 @@ def is_cancellable(message: ScheduledMessage) -> bool:
     return is_known and timezone.now() < last
 
 
+def known_applications() -> set[str]:
+    return {application.code for application in settings.applications.values()}
+
+
 def _notices(message: ScheduledMessage) -> Sequence[str]:
     notices = []
-    if settings.is_paused:
-        notices.append(gettext("Sending is switched off by PUSHWOOSH['PAUSED']; what is queued waits."))
-    for pause in Pause.objects.filter(application=message.application):
-        notices.append(
-            gettext("The application %(application)s is paused since %(since)s: %(reason)s")
-            % {
-                "application": pause.application,
-                "since": date_format(timezone.localtime(pause.since), "DATETIME_FORMAT"),
-                "reason": pause.reason,
-            }
-        )
-    known = {application.code for application in settings.applications.values()}
-    if message.application not in known:
+    if words := paused_by_settings():
+        notices.append(words)
+    pauses = Pause.objects.filter(application__in=["", message.application]).select_related("paused_by")
+    notices += map(words_of, pauses)
+    if message.application not in known_applications():
         notices.append(
             gettext("PUSHWOOSH['APPLICATIONS'] has no application %(code)s any more; nothing is sent for it.")
             % {"code": message.application}
         )
+    if message.status != ScheduledMessage.Status.DRAFT:
+        notices += [each.text for each in of_others(message.pk)]
     return notices
+
+
+def forecast_words(message: ScheduledMessage) -> str:
+    """When a message that waits for the cap is expected to go; empty where it does not wait for that."""
+    if message.status != ScheduledMessage.Status.SCHEDULED or message.application not in known_applications():
+        return ""
+    forecast = push.forecast(message)
+    if forecast is None or (not forecast.requests_before and forecast.at <= timezone.now()):
+        return ""
+    local = timezone.localtime(forecast.at)
+    time = {"time": f"{date_format(local, 'DATE_FORMAT')}, {local:%H:%M:%S}"}
+    words = (gettext("not before about %(time)s") if forecast.is_least else gettext("at about %(time)s")) % time
+    ahead = ngettext(
+        "%(number)d request is before it", "%(number)d requests are before it", forecast.requests_before
+    ) % {"number": forecast.requests_before}
+    return gettext("%(when)s (an estimate; %(ahead)s under the account's cap)") % {"when": words, "ahead": ahead}
 
 
 def _words_of_message(message: ScheduledMessage) -> str:
@@ -223,6 +240,8 @@ def _words_of_message(message: ScheduledMessage) -> str:
             )
         case ScheduledMessage.Status.CANCELLED:
             return gettext("It was cancelled.")
+        case ScheduledMessage.Status.EXPIRED:
+            return gettext("It waited too long, and was not sent any more.")
     return ""
 
 
@@ -260,6 +279,7 @@ def _line(dispatch: Dispatch, message: ScheduledMessage, show: Callable[[str], s
     entries = list(dispatch.entries.all())
     for attempt in (each for entry in entries for each in entry.attempts.all()):
         attempt.told = show(attempt.told)
+        attempt.sent, attempt.answered = show(attempt.sent), show(attempt.answered)
     sending = [entry for entry in entries if entry.method in SENDING]
     retryable = next((entry for entry in sending if entry.status in (ENTRY.FAILED, ENTRY.UNCERTAIN)), None)
     is_sent = dispatch.status == DISPATCH.SENT
@@ -295,6 +315,9 @@ def _words_of(dispatch: Dispatch, told: str, entries: list[OutboxEntry]) -> str:
             words = gettext("Pushwoosh refused it.")
         case DISPATCH.UNCERTAIN:
             words = gettext("No answer came; it may have arrived, or not.")
+        case DISPATCH.EXPIRED:
+            # It is told in the same words.
+            words = ""
         case _:
             words = gettext("It was cancelled.")
     return f"{words} {told}".strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -52,6 +52,7 @@ from django_pushwoosh.protocol.platforms import (
     SMS,
     WINDOWS,
 )
+from django_pushwoosh.protocol.tags import DEFAULT_TAGS
 
 NOW = "now"
 AT = "at"
@@ -161,6 +162,7 @@ class Meant:
     parameters: dict[str, Any] = field(default_factory=dict)
     audience: dict[str, Any] = field(default_factory=dict)
     schedule: Schedule = field(default_factory=Schedule)
+    expires_at: datetime | None = None
 
     def put_into(self, message: ScheduledMessage) -> ScheduledMessage:
         message.application = self.application
@@ -169,6 +171,7 @@ class Meant:
         message.send_at = self.schedule.at
         message.time_zone = self.schedule.zone
         message.in_device_time = self.schedule.in_device_time
+        message.expires_at = self.expires_at
         return message
 
 
@@ -257,6 +260,7 @@ class ComposerForm(forms.Form):
         choices=[("", "—"), ("0", _("the first")), ("1", _("the second"))],
         help_text=_("The clock is set back on that day and shows this time twice."),
     )
+    expires_at = LocalTimeField(label=_("Not after"))
 
     def __init__(
         self,
@@ -278,6 +282,10 @@ class ComposerForm(forms.Form):
         super().__init__(submitted, initial=initial)
         self._add_parameters(submitted or {})
         self._set_applications()
+        self.fields["expires_at"].help_text = _(
+            "What has not left by then never will; empty for the usual time. It is read on the clock of the time zone "
+            "above, or of %(zone)s where none is given. It holds back nothing that Pushwoosh has accepted already."
+        ) % {"zone": timezone.get_current_timezone_name()}
         self.shows_doubled_hour = bool(self["doubled_hour"].value())
 
     def _add_parameters(self, submitted: Mapping[str, Any]) -> None:
@@ -368,6 +376,7 @@ class ComposerForm(forms.Form):
             audience=self._audience(),
             schedule=self._schedule(),
         )
+        self.meant.expires_at = self._expiry(self.meant.schedule)
         if not self.errors and not self.is_draft:
             self._try_out()
         return cleaned
@@ -430,7 +439,7 @@ class ComposerForm(forms.Form):
         rows = self._some("conditions", _("Give at least one condition."))
         names = {row.tag for row in rows}
         definitions = TagDefinition.objects.filter(application=self.cleaned_data.get("application"), name__in=names)
-        types = dict(definitions.values_list("name", "type"))
+        types = {**DEFAULT_TAGS, **dict(definitions.values_list("name", "type"))}
         return audiences.Conditions(typed(rows, types.get), self.cleaned_data.get("conditions_operator") or "AND")
 
     def _filter_expression(self) -> Audience:
@@ -523,6 +532,24 @@ class ComposerForm(forms.Form):
             )
         return Schedule(at, name)
 
+    def _expiry(self, schedule: Schedule) -> datetime | None:
+        """When it is too late, on the clock on which the time is given; of a time that comes twice, the first."""
+        local: datetime | None = self.cleaned_data.get("expires_at")
+        if local is None:
+            return None
+        zone = _expiry_zone(schedule.at, schedule.zone, schedule.in_device_time)
+        try:
+            at = local.replace(tzinfo=zone).astimezone(UTC)
+            if at.astimezone(zone).replace(tzinfo=None) == local:
+                return at
+        except (OverflowError, ValueError):
+            pass
+        self.add_error(
+            "expires_at",
+            _("There is no such time as %(time)s in %(zone)s.") % {"time": f"{local:%Y-%m-%d %H:%M}", "zone": zone},
+        )
+        return None
+
     def _one_of_two(self, local: datetime, zone: ZoneInfo, readings: list[datetime]) -> datetime:
         offsets = [f"UTC{local.replace(tzinfo=zone, fold=fold):%z}" for fold in (0, 1)]
         offsets = [f"{offset[:-2]}:{offset[-2:]}" for offset in offsets]
@@ -592,7 +619,20 @@ def initial_of(message: ScheduledMessage) -> dict[str, Any]:
     initial.update(_initial_audience(message.audience))
     if message.send_at is not None:
         initial.update(_initial_schedule(message, message.send_at))
+    if message.expires_at is not None:
+        zone = _expiry_zone(message.send_at, message.time_zone, message.in_device_time)
+        initial["expires_at"] = message.expires_at.astimezone(zone).replace(tzinfo=None)
     return initial
+
+
+def _expiry_zone(at: datetime | None, name: str, in_device_time: bool) -> tzinfo:
+    """The clock on which people read when a message is too late."""
+    if at is None or in_device_time:
+        return timezone.get_current_timezone()
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return ZoneInfo("UTC")
 
 
 def _initial_audience(stored: Any) -> dict[str, Any]:

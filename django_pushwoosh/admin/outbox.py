@@ -1,8 +1,9 @@
-"""What waits to be said to Pushwoosh, and the applications that wait."""
+"""What waits to be said to Pushwoosh, and what came to nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -11,21 +12,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh import push
+from django_pushwoosh.admin import notices
+from django_pushwoosh.admin.attempts import AttemptInline
 from django_pushwoosh.admin.composer import state_badge
 from django_pushwoosh.admin.following import CANCELLING, as_text, shown_call
 from django_pushwoosh.admin.masking import PHONE_KEY, discreet, masked, sees_numbers
-from django_pushwoosh.admin.records import ApplicationFilter, OfApplication, RecordAdmin, minute, without_tokens
-from django_pushwoosh.models import (
-    Attempt,
-    OutboxEntry,
-    Pause,
-)
+from django_pushwoosh.admin.records import ApplicationFilter, RecordAdmin, minute, without_tokens
+from django_pushwoosh.models import OutboxEntry
 from django_pushwoosh.protocol.calls import METHODS
 
 ENTRY = OutboxEntry.Status
@@ -48,31 +48,52 @@ class MethodFilter(admin.SimpleListFilter):
         return queryset.filter(method=self.value()) if self.value() else queryset
 
 
-class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
-    model = Attempt
-    fields = ["number", "started_at", "took_seconds", "outcome", "http_status", "status_code", "told"]
-    readonly_fields = cast(list[str], fields)
-    extra = 0
-    can_delete = False
+class ExpiryFilter(admin.SimpleListFilter):
+    """What is too late soon."""
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return discreet(request, self.fields, {"told": "told_masked"})
+    title = _("expiry")
+    parameter_name = "expiry"
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.get_fields(request, obj)
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("past", _("has passed")),
+            ("hour", _("within an hour")),
+            ("day", _("within a day")),
+            ("never", _("never")),
+        ]
 
-    @admin.display(description=_("in words"))
-    def told_masked(self, attempt: Attempt) -> str:
-        return masked(attempt.told)
+    def queryset(self, request: HttpRequest, queryset: QuerySet[OutboxEntry]) -> QuerySet[OutboxEntry]:
+        now = timezone.now()
+        match self.value():
+            case "past":
+                return queryset.filter(expires_at__lte=now)
+            case "hour":
+                return queryset.filter(expires_at__gt=now, expires_at__lte=now + timedelta(hours=1))
+            case "day":
+                return queryset.filter(expires_at__gt=now, expires_at__lte=now + timedelta(days=1))
+            case "never":
+                return queryset.filter(expires_at=None)
+        return queryset
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+class BulkRequestFilter(admin.SimpleListFilter):
+    """By the address alone, from a bulk request's page: there are too many to choose from."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("django_pushwoosh.view_outboxentry")
+    title = _("bulk request")
+    parameter_name = "bulk_request"
+
+    def has_output(self) -> bool:
+        return bool(self.value())
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        chosen = request.GET.get(self.parameter_name, "")
+        return [(chosen, f"#{chosen}")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[OutboxEntry]) -> QuerySet[OutboxEntry]:
+        chosen = self.value()
+        if not chosen:
+            return queryset
+        return queryset.filter(bulk_request=int(chosen)) if chosen.isascii() and chosen.isdigit() else queryset.none()
 
 
 @admin.register(OutboxEntry)
@@ -80,17 +101,18 @@ class OutboxEntryAdmin(RecordAdmin):
     """What is to be said to Pushwoosh, to read. Trying again and cancelling take the permission to change entries."""
 
     list_display = [
-        "__str__", "state_shown", "key_shown", "attempts_made", "due_shown", "told_shown",
+        "__str__", "state_and_lane", "key_shown", "attempts_made", "due_shown", "told_shown",
     ]  # fmt: skip
-    list_filter = ["status", ApplicationFilter, MethodFilter]
+    list_filter = ["status", "lane", ExpiryFilter, ApplicationFilter, MethodFilter, BulkRequestFilter]
+    change_list_template = "admin/django_pushwoosh/change_list.html"
     search_fields = ["key"]
     search_help_text = _("Searches in the key, which holds the hardware id of a device's call.")
-    actions = ["retry", "cancel"]
+    actions = ["retry", "discard", "cancel"]
     inlines = [AttemptInline]
     fields = [
-        "method", "state_shown", "told", "application", "api_root", "key_shown", "body_shown", "created_at", "due_at",
-        "begun_at", "tried_since", "doubtful_since", "settled_at", "attempts_made", "lease_expires_at",
-        "message_shown", "job_shown",
+        "method", "state_shown", "told", "application", "api_root", "key_shown", "lane", "is_capped", "body_shown",
+        "created_at", "due_at", "expires_at", "begun_at", "tried_since", "doubtful_since", "settled_at",
+        "attempts_made", "lease_expires_at", "message_shown", "job_shown", "request_shown",
     ]  # fmt: skip
     readonly_fields = cast(list[str], fields)
 
@@ -107,10 +129,14 @@ class OutboxEntryAdmin(RecordAdmin):
         return bool(request.user.has_perm("django_pushwoosh.change_outboxentry"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxEntry]:
-        entries = super().get_queryset(request).select_related("dispatch", "chunk")
+        entries = super().get_queryset(request).select_related("dispatch", "chunk", "bulk_request")
         heavy = ("dispatch__arguments", "dispatch__answer", "chunk__devices", "chunk__report")
         is_list = request.resolver_match is not None and request.resolver_match.view_name.endswith("_changelist")
         return entries.defer("arguments", "raw", *heavy) if is_list else entries.defer(*heavy)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        said = [*notices.held_back(request), *notices.of_others()]
+        return super().changelist_view(request, notices.context(request, said) | (extra_context or {}))
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return self._masked(request, super().get_list_display(request))
@@ -135,6 +161,10 @@ class OutboxEntryAdmin(RecordAdmin):
     def state_shown(self, entry: OutboxEntry) -> SafeString:
         return state_badge(entry.status, entry.get_status_display())
 
+    @admin.display(description=_("state, lane"), ordering="status")
+    def state_and_lane(self, entry: OutboxEntry) -> SafeString:
+        return format_html('{}<br><span class="quiet">{}</span>', self.state_shown(entry), entry.get_lane_display())
+
     @admin.display(description=_("key"), ordering="key")
     def key_shown(self, entry: OutboxEntry) -> str:
         return entry.key
@@ -145,7 +175,10 @@ class OutboxEntryAdmin(RecordAdmin):
 
     @admin.display(description=_("due at"), ordering="due_at")
     def due_shown(self, entry: OutboxEntry) -> str:
-        return minute(entry.due_at)
+        if entry.expires_at is None:
+            return minute(entry.due_at)
+        latest = gettext("not after %(time)s") % {"time": minute(entry.expires_at)}
+        return format_html('{}<br><span class="quiet">{}</span>', minute(entry.due_at), latest)
 
     @admin.display(description=_("in words"))
     def told_shown(self, entry: OutboxEntry) -> str:
@@ -181,6 +214,13 @@ class OutboxEntryAdmin(RecordAdmin):
         url = reverse("admin:django_pushwoosh_bulkjob_change", args=[entry.chunk.job_id])
         return format_html('<a href="{}">{}</a>', url, entry.chunk)
 
+    @admin.display(description=_("bulk request"))
+    def request_shown(self, entry: OutboxEntry) -> Any:
+        if entry.bulk_request is None:
+            return "—"
+        url = reverse("admin:django_pushwoosh_bulkrequest_change", args=[entry.bulk_request.pk])
+        return format_html('<a href="{}">{}</a>', url, entry.bulk_request)
+
     @admin.action(description=_("Try the selected entries again"), permissions=["decide"])
     def retry(self, request: HttpRequest, queryset: QuerySet[OutboxEntry]) -> HttpResponse | None:
         chosen = queryset.count()
@@ -198,20 +238,47 @@ class OutboxEntryAdmin(RecordAdmin):
     def _ask_to_repeat(
         self, request: HttpRequest, queryset: QuerySet[OutboxEntry], doubtful: Sequence[OutboxEntry]
     ) -> HttpResponse:
+        words = gettext(
+            "Nobody knows whether these calls arrived. If they did, a push arrives twice, and what is counted up is "
+            "counted twice:"
+        )
+        return self._ask(request, queryset, "retry", gettext("Try again?"), words, doubtful, gettext("Try again"))
+
+    @admin.action(description=_("Discard the selected dead letters"), permissions=["decide"])
+    def discard(self, request: HttpRequest, queryset: QuerySet[OutboxEntry]) -> HttpResponse | None:
+        """Give up what failed, was left or is uncertain, after a question."""
+        dead = queryset.filter(status__in=[ENTRY.FAILED, ENTRY.LEFT, ENTRY.UNCERTAIN])
+        first = list(dead[:100])
+        if first and "_confirm" not in request.POST:
+            words = gettext(
+                "What has failed or is uncertain here is given up for good: messages and chunks among it are not tried "
+                "again. What may have reached Pushwoosh stays there:"
+            )
+            return self._ask(request, queryset, "discard", gettext("Discard?"), words, first, gettext("Discard"))
+        chosen = queryset.count()
+        done = push.discard(dead, by=str(request.user))
+        self._tell(request, done, chosen - done, gettext("Only what is failed, left or uncertain can be discarded."))
+        return None
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[OutboxEntry],
+        action: str,
+        title: str,
+        words: str,
+        entries: Sequence[OutboxEntry],
+        button: str,
+    ) -> HttpResponse:
         chosen = [(helpers.ACTION_CHECKBOX_NAME, pk) for pk in queryset.values_list("pk", flat=True)]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": gettext("Try again?"),
-            "words": [
-                gettext(
-                    "Nobody knows whether these calls arrived. If they did, a push arrives twice, and what is counted "
-                    "up is counted twice:"
-                )
-            ],
-            "items": [str(entry) for entry in doubtful],
-            "hidden": [("action", "retry"), *chosen],
-            "button": gettext("Try again"),
+            "title": title,
+            "words": [words],
+            "items": [str(entry) for entry in entries],
+            "hidden": [("action", action), *chosen],
+            "button": button,
             "is_destructive": True,
             "back": reverse("admin:django_pushwoosh_outboxentry_changelist"),
             "has_view_permission": True,
@@ -252,27 +319,3 @@ def body_of(entry: OutboxEntry) -> str:
     except (KeyError, ValueError, TypeError):
         # Written by another version of the package, whose methods this one does not know.
         return without_tokens(as_text(entry.arguments))
-
-
-@admin.register(Pause)
-class PauseAdmin(RecordAdmin):
-    """Applications that wait. Resuming one is deleting its pause."""
-
-    form = OfApplication
-    list_display = ["application", "reason", "since"]
-    fields = ["application", "reason", "since"]
-    readonly_fields = ["since"]
-    actions = ["resume"]
-
-    @admin.action(description=_("Resume the selected applications"), permissions=["delete"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
-        pauses = list(queryset)
-        codes = ", ".join(pause.application for pause in pauses)
-        push.unpause(pauses)
-        messages.success(request, gettext("Resumed: %(codes)s.") % {"codes": codes})
-
-    def delete_model(self, request: HttpRequest, obj: Pause) -> None:
-        push.unpause([obj])
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
-        push.unpause(list(queryset))
