@@ -1,6 +1,6 @@
 """One push through a real broker: `python -m tests.broker_run BROKER_URL FOLDER`.
 
-Run as a process of its own by `test_servers`, for a broker is chosen when Celery's application is made.
+Run as a process of its own by `test_brokers`, for a broker is chosen when Celery's application is made.
 """
 
 from __future__ import annotations

@@ -63,6 +63,11 @@ def on_commit(django_capture_on_commit_callbacks: Callable[..., object]) -> Call
     return django_capture_on_commit_callbacks
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What takes longest starts first, side by side where there are several processes.
+    items.sort(key=lambda item: "tests/test_on_" not in item.nodeid)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
         skipped.append(report.nodeid)

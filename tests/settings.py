@@ -32,4 +32,6 @@ PUSHWOOSH = {
     "USER_ID": "pk",
     # Tests drain the outbox themselves.
     "ENGINE": "command",
+    # In the test's own thread, one after the other.
+    "CONNECTIONS": 1,
 }

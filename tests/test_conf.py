@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,7 +75,13 @@ def test_no_repr_shows_a_token(settings: Any) -> None:
         {**applications(default={"CODE": "AAAAA-11111"}), "THROTTLE": {"PER_HWID": "often"}},
         {**applications(default={"CODE": "AAAAA-11111"}), "THROTTLE": {"PER_HWID": "0/minute"}},
         {**applications(default={"CODE": "AAAAA-11111"}), "ENGINE": "rq"},
+        {**applications(default={"CODE": "AAAAA-11111"}), "RETENTION": {"SETTLED": 30}},
+        {**applications(default={"CODE": "AAAAA-11111"}), "RETENTION": {"settled": None}},
+        {**applications(default={"CODE": "AAAAA-11111"}), "RETENTION": {"DEVICES": None}},
+        {**applications(default={"CODE": "AAAAA-11111"}), "EXPIRE_AFTER": 60},
         {**applications(default={"CODE": "AAAAA-11111"}), "TIMEOUT": "soon"},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GOVERNOR": 5},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GOVERNOR": "redis"},
         {**applications(default={"CODE": "AAAAA-11111"}), "ACCOUNTS": {"default": {"REQUESTS_PER_MINUTE": "many"}}},
     ],
 )
@@ -96,6 +103,45 @@ def test_what_is_missing_is_told_by_the_checks(settings: Any) -> None:
 
     settings.PUSHWOOSH = {"TRANSPORT": "no.such", **applications(default={"CODE": "AAAAA-11111", **TOKENS})}
     assert ids(checks.check_settings(None)) == {"E004"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://:s3cret@host:6379/0",
+        "redis://:s3cret@host:s3cret/0",
+        "redis://:s3#cret@host:6379/0",
+        "redis://:s3cret@:6379/0",
+        "redis://:s3cret@host:6379/first",
+        "redis://:s3cret@[::1:6379/0",
+        "unix://",
+    ],
+)
+def test_an_unreadable_address_of_redis_is_told_without_its_password(settings: Any, url: str) -> None:
+    settings.PUSHWOOSH = {"GOVERNOR": url, **applications(default={"CODE": "AAAAA-11111", **TOKENS})}
+
+    [told] = checks.check_settings(None)
+    assert told.id == "django_pushwoosh.E001"
+    assert "GOVERNOR" in told.msg
+    assert "s3" not in str(told)
+
+
+def test_the_client_of_redis_has_its_say(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = applications(default={"CODE": "AAAAA-11111", **TOKENS})
+    for good in ("database", "redis://host", "rediss://user:s3cret@host:6379/3", "unix:///run/redis.sock?db=2"):
+        settings.PUSHWOOSH = {"GOVERNOR": good, **ours}
+        assert ids(checks.check_settings(None)) == set()
+
+    settings.PUSHWOOSH = {"GOVERNOR": "redis://:s3cret@host/0?socket_timeout=s3cret", **ours}
+    [told] = checks.check_settings(None)
+    assert told.id == "django_pushwoosh.E006"
+    assert "s3cret" not in str(told)
+
+    monkeypatch.setitem(sys.modules, "redis", None)
+    settings.PUSHWOOSH = {"GOVERNOR": "redis://host:6379/0", **ours}
+    [told] = checks.check_settings(None)
+    assert told.id == "django_pushwoosh.E006"
+    assert "pip install" in told.msg
 
 
 def test_sqlite_without_immediate_transactions_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

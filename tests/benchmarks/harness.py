@@ -52,8 +52,13 @@ def measured(benchmark: Benchmark) -> dict[str, object]:
     }
 
 
+def machine() -> str:
+    """The machine's state, in words."""
+    return f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+
+
 def report(results: list[dict[str, object]]) -> None:
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(machine())
     print(f"{'benchmark':52} {'ours µs':>10} {'peer µs':>10} {'floor µs':>10} {'ratio':>7} {'goal':>16}")
     for result in results:
         figures = " ".join(f"{result.get(f'{name}_us', '–'):>10}" for name in ("ours", "peer", "floor"))
@@ -61,8 +66,8 @@ def report(results: list[dict[str, object]]) -> None:
         print(f"{result['name']:52} {figures} {result['ratio']:>7} {goal:>16}")
     target = os.environ.get("BENCH_JSON")
     if target:
-        machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()}
-        Path(target).write_text(json.dumps({"machine": machine, "results": results}, indent=2))
+        state = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()}
+        Path(target).write_text(json.dumps({"machine": state, "results": results}, indent=2))
 
 
 def _repeats(work: Callable[[], object]) -> int:

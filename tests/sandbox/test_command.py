@@ -110,6 +110,28 @@ def test_a_lost_answer_leaves_no_noise():
         assert process.stderr.read() == ""
 
 
+def test_the_record_has_each_call_with_its_verdict_and_its_fault(tmp_path):
+    record = tmp_path / "record"
+    notification = {"send_date": "now", "content": "Hello"}
+    with running("--record", str(record), "--threads", "2") as (_, root):
+        ask(root, "/json/1.3/registerDevice", {"hwid": "one", "device_type": 3, "push_token": "t"})
+        asked = json.dumps({"do": "add_fault", "fault": "lost_answer", "times": 1}).encode()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener.open(urllib.request.Request(f"{root}/control/switch", asked, {"Content-Type": "application/json"}))
+        with pytest.raises(http.client.IncompleteRead):
+            ask(root, "/json/1.3/createMessage", {"auth": API, "notifications": [notification]})
+        ask(root, "/json/1.3/createMessage", {"auth": API, "notifications": [{"send_date": "now"}]})
+        lines = [json.loads(line) for line in record.read_text().splitlines()]
+
+    assert [(each["method"], each["status_code"], each["fault"]) for each in lines] == [
+        ("registerDevice", 200, ""),
+        ("createMessage", 200, "lost answer"),
+        ("createMessage", 210, ""),
+    ]
+    assert lines[1]["arguments"]["notifications"] == [notification]
+    assert API not in record.read_text()
+
+
 def test_ctrl_c_ends_it_cleanly():
     with running() as (process, _):
         process.send_signal(signal.SIGINT)
@@ -130,6 +152,7 @@ def test_ctrl_c_ends_it_cleanly():
         (["--option", "lag_seconds=soon"], "lag_seconds must be"),
         (["--tag", "Age=number"], "the types are integer, string"),
         (["--in-app", "Finished"], "NAME=VALUE"),
+        (["--threads", "0"], "threads are a number from 1"),
         (["--host", "host.invalid"], ""),
     ],
 )

@@ -205,9 +205,9 @@ def test_history_counts_sends_and_opens_page_by_page(call, sandbox):
 
     assert [len(page), len(rest)] == [10, 2]
     assert rest[-1]["sent"] == {APP: {"IOS": 1, "ANDROID": 1}}
-    assert rest[-1]["open"] == {APP: {"IOS": 1}}
+    assert rest[-1]["open"] == {APP: {"IOS": 1, "ANDROID": 0}}
     assert rest[-1]["ctr"] == {APP: 50.0}
-    assert page[0]["open"] == ""
+    assert page[0]["open"] == {APP: {"IOS": 0, "ANDROID": 0}}
     assert call("getPushHistory", app=None, source="CP").response == {"rows": []}
     found = call("getPushHistory", app=None, searchBy="notificationCode", value=page[3]["code"]).response["rows"]
     assert [row["code"] for row in found] == [page[3]["code"]]

@@ -1,0 +1,33 @@
+"""The part of the suite that is the database's business, on a server of production."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import answers
+
+ROOT = Path(__file__).parent.parent
+PORTABLE = ["tests/models", "tests/delivery", "tests/gateway", "tests/admin"]
+ELSEWHERE = ["test_bell.py", "test_cap_over_http.py", "test_senders.py"]
+"""These have a server of their own, or nothing to do with one."""
+
+
+def holds_on(url: str) -> None:
+    if not answers(url):
+        pytest.skip(f"no server answers at {url}")
+    left_out = [f"--ignore=tests/delivery/{name}" for name in ELSEWHERE]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "-p", "no:xdist", *PORTABLE, *left_out],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url, "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    assert " passed" in ran.stdout
