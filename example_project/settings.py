@@ -84,9 +84,11 @@ PUSHWOOSH = {
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")
 CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.1} if CELERY_BROKER_URL == "memory://" else {}
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BEAT_SCHEDULE = {
     "deliver what waits": {"task": "django_pushwoosh.drain", "schedule": 5.0},
     "ask what became of it": {"task": "django_pushwoosh.follow", "schedule": 5.0},
+    "delete what is old": {"task": "django_pushwoosh.purge", "schedule": 3600.0},
 }
 
 # Pages on any port of this machine may call the gateway, with the device token or without.

@@ -19,9 +19,11 @@ from django_pushwoosh.protocol.tags import TagType
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.sandbox.journal import Journal
 from django_pushwoosh.sandbox.options import SWITCHED
+from django_pushwoosh.sandbox.record import Record
 from django_pushwoosh.sandbox.state import Application
 
 THREADS = 8
+MOST_THREADS = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,14 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         waitress: Any = importlib.import_module("waitress")
     except ImportError:
         return _fail('The sandbox is served by waitress, which is missing: pip install "django-pushwoosh[sandbox]"')
-    journal = None
+    journal = record = None
     try:
         applications = _applications(given)
         if given.state:
             journal = Journal(given.state)
+        if given.record:
+            record = Record(given.record)
         sandbox = Sandbox(
             applications,
             journal=journal,
+            record=record,
             control_from_anywhere=given.control_from_anywhere,
             filters=dict(_pair(each, "--filter") for each in given.filter),
             tags=dict(_tag_type(each) for each in given.tag),
@@ -55,11 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Signals end the server in order; waitress turns SystemExit in its loop into a shutdown.
         signal.signal(signal.SIGTERM, _stop)
         server: Any = waitress.create_server(
-            sandbox.wsgi, host=given.host, port=given.port, threads=THREADS, ident="sandbox"
+            sandbox.wsgi, host=given.host, port=given.port, threads=given.threads, ident="sandbox"
         )
     except (PushwooshError, ValueError, OSError) as error:
         if journal is not None:
             journal.close()
+        if record is not None:
+            record.close()
         return _fail(str(error))
     if given.until_stdin_ends:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
@@ -72,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         server.close()
         sandbox.close()
+        if record is not None:
+            record.close()
     return 0
 
 
@@ -105,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"decides what the documents leave open: {', '.join(sorted(SWITCHED))}",
     )
     parser.add_argument("--state", metavar="FILE", help="keep the state in this file over restarts")
+    parser.add_argument(
+        "--record", metavar="FILE", help="append each call to this file, with its verdict and the fault that it met"
+    )
+    parser.add_argument(
+        "--threads", type=_threads, default=THREADS, help=f"calls answered side by side (default {THREADS})"
+    )
     parser.add_argument("--requests-per-minute", type=int, default=600, help="the cap on messages (default 600)")
     parser.add_argument(
         "--until-stdin-ends",
@@ -162,6 +177,12 @@ def _tag_type(text: str) -> tuple[str, TagType]:
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return int(text)
+
+
+def _threads(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"threads are a number from 1 to {MOST_THREADS}")
     return int(text)
 
 

@@ -69,8 +69,9 @@ class Sandbox:
     """A Pushwoosh of one's own.
 
     `clock` returns aware datetimes; `journal` keeps the state over restarts and is replayed here. `sleep` is what a
-    delayed call waits by: real seconds, or under a `SetClock` the clock moves on instead. The other keywords are those
-    of `options.Options`: saved `filters`, declared `tags`, `in_apps`, `requests_per_minute` …
+    delayed call waits by: real seconds, or under a `SetClock` the clock moves on instead. `record` is told each call as
+    it was judged. The other keywords are those of `options.Options`: saved `filters`, declared `tags`, `in_apps`,
+    `requests_per_minute` …
     Raises `ValueError` for options that make no sense and `BadJournal` for a journal that cannot be replayed.
     """
 
@@ -82,6 +83,7 @@ class Sandbox:
         *,
         sleep: Callable[[float], object] | None = None,
         control_from_anywhere: bool = False,
+        record: Callable[[Request], object] | None = None,
         **options: Any,
     ) -> None:
         # Held by whoever looks at more than one thing while calls may come in.
@@ -90,6 +92,7 @@ class Sandbox:
         self._offset = timedelta()
         self._sleep = sleep or (clock.sleep if isinstance(clock, SetClock) else time.sleep)
         self._journal = journal
+        self._record = record
         started_at = in_utc(clock())
         # A page that outlives this process must not take the next one's devices for the ones it knows.
         self._state = State(applications, Options(**options), version=int(started_at.timestamp() * 1000))
@@ -388,6 +391,8 @@ class Sandbox:
         """Record a request with its verdict, and without its token."""
         shown = {name: value for name, value in called.arguments.items() if name != "auth"}
         self.requests.append(replace(request, arguments=shown))
+        if self._record is not None:
+            self._record(self.requests[-1])
 
     # Memory
 

@@ -177,6 +177,7 @@ CATALOGUE: Mapping[str, tuple[str, Callable[[], Fault]]] = {
     "gateway_timeout": ("HTTP 504 in HTML, after the call took effect", gateway_timeout),
     "empty_body": ("Empty body, after the call took effect", empty_body),
     "not_json": ("A body that is no JSON, after the call took effect", not_json),
+    "refused": ("Refusal: status_code 210", lambda: refusal("Refused on demand")),
     "subscriber_limit": ("Warning: sent to 1 random device only", lambda: warning(SUBSCRIBER_LIMIT)),
     "device_limit": ("Warning: too many active devices for the plan", lambda: warning(DEVICE_LIMIT)),
     "suspended_account": ("Account has been suspended", suspended_account),

@@ -91,9 +91,11 @@ def _is_sought(state: State, message: Message, sought: str, value: Any) -> bool:
 
 def _row(message: Message) -> dict[str, Any]:
     given = message.parameters
-    sent, opened = _counts(message.sent), _counts(message.opened)
+    sent = _counts(message.sent)
+    # Whatever was sent to is counted among the opened, be it as 0.
+    opened = _counts({**dict.fromkeys(message.sent, 0), **message.opened})
     rates = {
-        application: round(100 * sum(opened.get(application, {}).values()) / sum(counts.values()), 2)
+        application: _percent(sum(opened[application].values()), sum(counts.values()))
         for application, counts in sent.items()
     }
     return {
@@ -127,6 +129,12 @@ def _row(message: Message) -> dict[str, Any]:
         "ctr": rates or "",
         "errors": "",
     }
+
+
+def _percent(part: int, whole: int) -> float:
+    """To two decimals; a whole number is one in JSON too."""
+    rate = round(100 * part / whole, 2)
+    return int(rate) if rate == int(rate) else rate
 
 
 def _counts(counted: Mapping[tuple[str, int], int]) -> dict[str, dict[str, int]]:
