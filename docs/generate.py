@@ -8,7 +8,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from django_pushwoosh.protocol.calls import METHODS, Method
+from django_pushwoosh.protocol.calls import METHODS
+from django_pushwoosh.protocol.methods import Method
 from django_pushwoosh.protocol.parameters import GROUPS, Parameter, in_group, of
 from django_pushwoosh.protocol.platforms import PLATFORMS
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from django_pushwoosh.protocol import errors, refusals
 from django_pushwoosh.protocol.answers import warnings_in
-from django_pushwoosh.protocol.calls import METHODS, Call, Shape
+from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.envelope import Answer, read_answer
 from django_pushwoosh.protocol.errors import (
     BadArgument,
@@ -28,6 +28,7 @@ from django_pushwoosh.protocol.errors import (
     Rejected,
     ServerFailed,
 )
+from django_pushwoosh.protocol.methods import Shape
 from django_pushwoosh.protocol.refusals import (
     DASH,
     ENVELOPE,

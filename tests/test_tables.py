@@ -15,9 +15,10 @@ from django.test import Client
 from django_pushwoosh.admin.forms import ComposerForm
 from django_pushwoosh.protocol import audience as audiences
 from django_pushwoosh.protocol import fields
-from django_pushwoosh.protocol.calls import METHODS, Argument, AskedBy, Body, Call, Method
+from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.errors import Invalid, InvalidMessage
 from django_pushwoosh.protocol.messages import Message
+from django_pushwoosh.protocol.methods import Argument, AskedBy, Body, Method
 from django_pushwoosh.protocol.parameters import PARAMETERS, Parameter
 from django_pushwoosh.protocol.platforms import SAFARI
 from django_pushwoosh.sandbox import Application, Sandbox, SetClock

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from django_pushwoosh.client.transport import ConnectionLost, NotConnected, RequestsTransport, Transport
 from django_pushwoosh.protocol import answers
-from django_pushwoosh.protocol.calls import Body, Call, Token
+from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer, read_answer
 from django_pushwoosh.protocol.errors import ConnectionFailed, NoAnswer, ServerFailed
+from django_pushwoosh.protocol.methods import Body, Token
 from django_pushwoosh.protocol.refusals import failure_of
 
 API_ROOT = "https://api.pushwoosh.com"

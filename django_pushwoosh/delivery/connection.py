@@ -24,7 +24,7 @@ from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery import outbox
 from django_pushwoosh.delivery.breaker import Breaker
 from django_pushwoosh.delivery.governor import Governor, Grant
-from django_pushwoosh.protocol.calls import Call, Rate
+from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import (
     CallError,
@@ -34,6 +34,7 @@ from django_pushwoosh.protocol.errors import (
     RateLimited,
     ServerFailed,
 )
+from django_pushwoosh.protocol.methods import Rate
 
 logger = logging.getLogger("django_pushwoosh")
 

@@ -24,8 +24,9 @@ from django_pushwoosh.delivery.deadlocks import begun_anew
 from django_pushwoosh.delivery.tag_mirror import Clause
 from django_pushwoosh.models import BulkJobChunk, BulkRequest, Dispatch, OutboxEntry, Pause
 from django_pushwoosh.models.lookups import Among
-from django_pushwoosh.protocol.calls import Call, Rate
+from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.coalescing import BULK_METHODS, bulk_method
+from django_pushwoosh.protocol.methods import Rate
 from django_pushwoosh.signals import entry_queued
 
 SLACK = timedelta(seconds=30)

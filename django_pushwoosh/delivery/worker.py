@@ -28,11 +28,11 @@ from django_pushwoosh.delivery.reconnecting import let_go_if_broken
 from django_pushwoosh.delivery.senders import Senders, StayedHere
 from django_pushwoosh.delivery.settling import Settler, Success
 from django_pushwoosh.models import OutboxEntry
-from django_pushwoosh.protocol.calls import Rate
 from django_pushwoosh.protocol.coalescing import BULK_METHODS
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import BadArgument, CallError, ConnectionFailed, OutcomeUnknown, RateLimited
 from django_pushwoosh.protocol.messages import is_addressed
+from django_pushwoosh.protocol.methods import Rate
 
 logger = logging.getLogger("django_pushwoosh")
 

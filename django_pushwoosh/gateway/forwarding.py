@@ -17,9 +17,10 @@ from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.gateway.authentication import Speaker
 from django_pushwoosh.gateway.renderers import Refused, accepted, passed_on
 from django_pushwoosh.models import OutboxEntry, Pause
-from django_pushwoosh.protocol.calls import Call, Policy
+from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer, read_answer
 from django_pushwoosh.protocol.errors import NotSent, OutcomeUnknown, RateLimited
+from django_pushwoosh.protocol.methods import Policy
 from django_pushwoosh.protocol.refusals import failure_of
 
 logger = logging.getLogger("django_pushwoosh.gateway")

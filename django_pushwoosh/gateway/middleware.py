@@ -16,8 +16,9 @@ from django_pushwoosh.gateway.parsers import Incoming, TooLarge, read
 from django_pushwoosh.gateway.renderers import envelope
 from django_pushwoosh.gateway.throttling import CallerThrottle, address_of
 from django_pushwoosh.models import OutboxEntry
-from django_pushwoosh.protocol.calls import METHODS, Rate
+from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.envelope import MalformedRequest
+from django_pushwoosh.protocol.methods import Rate
 
 logger = logging.getLogger("django_pushwoosh.gateway")
 

@@ -16,8 +16,8 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, RawPostDataException, UnreadablePostError
 
 from django_pushwoosh.conf import settings
-from django_pushwoosh.protocol.calls import Body, Method
 from django_pushwoosh.protocol.envelope import MalformedRequest, is_too_deep
+from django_pushwoosh.protocol.methods import Body, Method
 
 """Levels of nesting. SDKs use five; databases and Pushwoosh end somewhere."""
 

@@ -24,9 +24,10 @@ from django_pushwoosh.gateway.authentication import check_lending, speaker_of
 from django_pushwoosh.gateway.forwarding import forward, told_without_values
 from django_pushwoosh.gateway.parsers import TooLarge, read
 from django_pushwoosh.gateway.renderers import Refused, envelope
-from django_pushwoosh.protocol.calls import METHODS, AskedBy, Call, Method, Policy
+from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.envelope import ARGUMENT_ERROR, MalformedRequest
 from django_pushwoosh.protocol.errors import Invalid
+from django_pushwoosh.protocol.methods import AskedBy, Method, Policy
 
 logger = logging.getLogger("django_pushwoosh.gateway")
 

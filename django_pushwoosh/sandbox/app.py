@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from django_pushwoosh.protocol.calls import METHODS, Rate
+from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.errors import Invalid
+from django_pushwoosh.protocol.methods import Rate
 from django_pushwoosh.protocol.seam import ConnectionLost
 from django_pushwoosh.protocol.tags import TagType
 from django_pushwoosh.sandbox import control, http, phones

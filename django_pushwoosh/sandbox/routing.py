@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from django_pushwoosh.protocol.calls import METHODS, REMOTE, Body, Method, Shape
+from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.envelope import is_too_deep
+from django_pushwoosh.protocol.methods import REMOTE, Body, Method, Shape
 from django_pushwoosh.sandbox.answering import INVALID, Reply
 from django_pushwoosh.sandbox.sdk_calls import SDK_CALLS
 

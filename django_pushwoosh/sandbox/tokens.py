@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from django_pushwoosh.protocol.calls import Method, Token
+from django_pushwoosh.protocol.methods import Method, Token
 from django_pushwoosh.sandbox.answering import FORBIDDEN, Refused
 from django_pushwoosh.sandbox.state import Application, State
 

@@ -16,7 +16,8 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
 from django_pushwoosh.models import Device, OutboxEntry
-from django_pushwoosh.protocol.calls import METHODS, AskedBy, Policy
+from django_pushwoosh.protocol.calls import METHODS
+from django_pushwoosh.protocol.methods import AskedBy, Policy
 from django_pushwoosh.testing import run_outbox
 from tests.gateway.conftest import HWID, NUMBER, PHONE, TOKEN
 

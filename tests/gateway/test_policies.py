@@ -8,8 +8,9 @@ import pytest
 
 from django_pushwoosh import push
 from django_pushwoosh.models import Device, OutboxEntry, Pause
-from django_pushwoosh.protocol.calls import METHODS, AskedBy
+from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.envelope import reply
+from django_pushwoosh.protocol.methods import AskedBy
 from django_pushwoosh.testing import run_outbox
 from tests.gateway.conftest import HWID, NUMBER, PHONE, TOKEN
 

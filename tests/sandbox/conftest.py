@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from django_pushwoosh.protocol.calls import METHODS, Body, Token
+from django_pushwoosh.protocol.calls import METHODS
+from django_pushwoosh.protocol.methods import Body, Token
 from django_pushwoosh.sandbox import Application, Sandbox, SetClock
 
 APP = "AAAAA-00001"

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from django_pushwoosh.protocol.calls import METHODS, Token
+from django_pushwoosh.protocol.calls import METHODS
+from django_pushwoosh.protocol.methods import Token
 from django_pushwoosh.sandbox.handlers import HANDLERS
 
 from .conftest import API, APP, DEVICE, OTHER, OTHER_DEVICE
