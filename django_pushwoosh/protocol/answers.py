@@ -228,6 +228,17 @@ class TagValues:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What an SDK asked for; it goes to the SDK as it came, and nobody here reads it."""
+
+    raw: dict[str, Any]
+
+    @classmethod
+    def read(cls, answer: Answer) -> Self:
+        return cls(_response(answer))
+
+
+@dataclass(frozen=True, slots=True)
 class EventPosted:
     """postEvent. `code` names the in-app message that the SDK shall show, if any."""
 

@@ -38,7 +38,7 @@ class Call:
     raw: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, name: str, application: str, **arguments: Any) -> Call:
+    def of(cls, name: str, application: str, /, **arguments: Any) -> Call:
         """A checked call. Raises `Invalid`, or `KeyError` for a method that is not in the table."""
         method = METHODS[name]
         present = {key: value for key, value in arguments.items() if value is not None}

@@ -344,8 +344,9 @@ def _operation_name(value: Mapping[Any, Any]) -> str | None:
 
 
 def _changes_again(value: object) -> bool:
+    # multiRegisterDevice numbers the operations: 0 sets, 1 appends, 2 removes, 3 increments.
     if isinstance(value, Mapping):
-        return "operation" in value and _operation_name(value) != "remove"
+        return "operation" in value and _operation_name(value) != "remove" and value["operation"] not in (0, 2)
     return is_operation(value) and not isinstance(value, Remove)
 
 

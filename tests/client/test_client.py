@@ -303,8 +303,8 @@ def test_history_counts_are_summed() -> None:
     assert [(row.id, row.sent, row.opened) for row in history.rows] == [(7, 7, 0)]
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_every_remote_method_has_its_method_here(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(name for name, method in METHODS.items() if method.is_documented))
+def test_every_documented_method_has_its_method_here(name: str) -> None:
     snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
     assert callable(getattr(Client, snake))
