@@ -21,6 +21,7 @@ from django.db.models.functions import Coalesce, Concat
 
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery.deadlocks import begun_anew
+from django_pushwoosh.delivery.statements import update_returning
 from django_pushwoosh.delivery.tag_mirror import Clause
 from django_pushwoosh.models import BulkJobChunk, BulkRequest, Dispatch, OutboxEntry, Pause
 from django_pushwoosh.models.lookups import Among
@@ -208,7 +209,10 @@ def unpaused(using: str) -> list[Application]:
 def first_due(application: Application, *, now: datetime, using: str) -> OutboxEntry | None:
     """The entry of an application that leaves first among those that count against the cap."""
     due = OutboxEntry.objects.using(using).due(now).filter(ours([application]), is_capped=True)
-    return due.only("bulk_method", "lane", "due_at").first()
+    due = due.only("bulk_method", "lane", "due_at")
+    # One by one, for the index knows the first of each alone: among them all it would sort whatever waits.
+    firsts = [due.filter(bulk_method=method).first() for method in ("", "createMessage")]
+    return min(filter(None, firsts), key=lambda entry: (entry.lane, entry.due_at, entry.pk), default=None)
 
 
 def claim(
@@ -220,8 +224,11 @@ def claim(
     using: str | None = None,
     applications: Iterable[Application] | None = None,
     which: Q | None = None,
+    begins: bool = False,
 ) -> list[OutboxEntry]:
     """Take up to `limit` due entries in the order in which they leave; unsettled ones come back after `lease`.
+
+    With `begins` they are begun at once (see `begin`): they leave right now, and are in doubt if the worker dies.
 
     Those of some applications, or of all that are not paused; never what was written for others. No two entries of
     one claim share a key. Where rows can be skipped while locked, competing workers do not even meet.
@@ -235,7 +242,7 @@ def claim(
         # SQLite has no row locks; its immediate transactions are locks of the whole file.
         skips = connections[using].features.has_select_for_update_skip_locked
         taken = list(due.select_for_update(skip_locked=skips)[:limit])
-        _hold(taken, token, now, lease, using)
+        _hold(taken, token, now, lease, using, begins=begins)
         return taken
 
     return _with_owners(begun_anew(take, using), using)
@@ -273,7 +280,8 @@ def claim_company(
                     company.setdefault(entry.key, []).append(entry)
                 else:
                     ended.add(entry.key)
-        _hold([entry for each in company.values() for entry in each], heads[0].lease_owner, now, lease, using)
+        taken = [entry for each in company.values() for entry in each]
+        _hold(taken, heads[0].lease_owner, now, lease, using, begins=heads[0].begun_at is not None)
         return company
 
     company = begun_anew(take, using)
@@ -509,19 +517,25 @@ def can_share(entry: OutboxEntry) -> bool:
     return entry.raw is None and not entry.is_alone and entry.method in ("createMessage", "setTags", "registerDevice")
 
 
-def _hold(entries: Sequence[OutboxEntry], token: str, now: datetime, lease: timedelta | None, using: str) -> None:
+def _hold(
+    entries: Sequence[OutboxEntry], token: str, now: datetime, lease: timedelta | None, using: str, *, begins: bool
+) -> None:
     """Take the entries, whose rows are locked."""
+    until = now + (lease or longest_lease())
+    changes = {"tried_since": Coalesce("tried_since", now)} if begins else {}
     for pks in chunks([entry.pk for entry in entries]):
         OutboxEntry.objects.using(using).filter(Among("pk", pks), status=Status.QUEUED).update(
-            status=Status.SENDING, lease_owner=token, lease_expires_at=now + (lease or longest_lease()), begun_at=None
+            status=Status.SENDING,
+            lease_owner=token,
+            lease_expires_at=until,
+            begun_at=now if begins else None,
+            **changes,
         )
     for entry in entries:
-        entry.status, entry.lease_owner, entry.lease_expires_at = (
-            Status.SENDING,
-            token,
-            now + (lease or longest_lease()),
-        )
-        entry.begun_at = None
+        entry.status, entry.lease_owner, entry.lease_expires_at = Status.SENDING, token, until
+        entry.begun_at = now if begins else None
+        if begins:
+            entry.tried_since = entry.tried_since or now
 
 
 def _with_owners(entries: list[OutboxEntry], using: str) -> list[OutboxEntry]:
@@ -544,19 +558,12 @@ def _changed(entries: Sequence[OutboxEntry], **changes: Any) -> list[OutboxEntry
     changed: list[OutboxEntry] = []
     for chunk in chunks(entries):
         using = chunk[0]._state.db or router.db_for_write(OutboxEntry)
-        change = partial(_change, chunk, changes, using)
-        held = change() if connections[using].in_atomic_block else begun_anew(change, using)
-        changed += [entry for entry in chunk if entry.pk in held]
+        owners = {entry.lease_owner for entry in chunk}
+        pks = [entry.pk for entry in chunk]
+        held = OutboxEntry.objects.using(using).filter(Among("pk", pks), status=Status.SENDING, lease_owner__in=owners)
+        held_pks = begun_anew(partial(update_returning, held, changes), using)
+        changed += [entry for entry in chunk if entry.pk in held_pks]
     return changed
-
-
-def _change(entries: Sequence[OutboxEntry], changes: dict[str, Any], using: str) -> set[int]:
-    every = OutboxEntry.objects.using(using)
-    owners = {entry.lease_owner for entry in entries}
-    held = every.filter(Among("pk", [entry.pk for entry in entries]), status=Status.SENDING, lease_owner__in=owners)
-    pks = set(held.order_by("pk").select_for_update().values_list("pk", flat=True))
-    every.filter(Among("pk", pks)).update(**changes)
-    return pks
 
 
 def chunks(items: Collection[Any]) -> Iterable[Any]:
