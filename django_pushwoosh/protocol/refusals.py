@@ -311,6 +311,8 @@ def failure_of(call: Call, answer: Answer, retry_after: float | None = None) -> 
     status = answer.http_status
     if status == 200 and answer.status_code == 200:
         return None
+    if call.method.answer.name == "ANY" and 200 <= status < 300 and answer.status_code in (None, 200):
+        return None
     row = _row(answer)
     document = answer.document
     if (
@@ -333,6 +335,9 @@ def failure_of(call: Call, answer: Answer, retry_after: float | None = None) -> 
 
 def condemns(error: CallError) -> bool:
     """Whether a refusal is about the account, the application, the token or the address, and not this one call."""
+    if error.call is not None and error.call.method.upstream.name != "API":
+        # Another host, which knows nothing of the account.
+        return False
     answer = error.answer
     if answer is None:
         return isinstance(error, BadToken)
