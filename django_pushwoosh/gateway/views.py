@@ -59,7 +59,7 @@ class GatewayView(APIView):
     def default_response_headers(self) -> dict[str, str]:
         return {}
 
-    def post(self, request: Request, method: str = "") -> HttpResponse:
+    def post(self, request: Request, method: str = "", **of_the_prefix: Any) -> HttpResponse:
         # DRF's request would read the body by its content type.
         return take(request._request, last_segment(method))
 
