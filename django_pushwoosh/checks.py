@@ -38,6 +38,7 @@ def check_settings(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
         settings.account()
         _ = settings.throttle, settings.engine, settings.timeout, settings.relay_timeout, settings.governor
         _ = settings.expire_after, settings.retention, settings.connections
+        _ = settings.gateway_policies, settings.relays_unknown_methods, settings.gateway_url
     except (ImproperlyConfigured, TypeError, ValueError) as error:
         yield Error(f"The setting PUSHWOOSH is wrong: {error}", id="django_pushwoosh.E001")
         return
@@ -61,6 +62,8 @@ def check_settings(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
             )
         if urlsplit(application.api_root).scheme not in ("http", "https"):
             yield Error(f'{where}["API_ROOT"] must begin with https://.', id="django_pushwoosh.E003")
+        elif urlsplit(application.tracking_root).scheme not in ("http", "https"):
+            yield Error(f'{where}["TRACKING_ROOT"] must begin with https://.', id="django_pushwoosh.E003")
         if application.transport:
             try:
                 import_string(application.transport)
@@ -220,5 +223,7 @@ def check_production(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]
         where = f'PUSHWOOSH["APPLICATIONS"]["{application.alias}"]'
         if ".sandbox." in application.transport or urlsplit(application.api_root).hostname in LOOPBACK:
             yield Warning(f"{where} speaks to a sandbox, with DEBUG = False.", id="django_pushwoosh.W005")
-        elif urlsplit(application.api_root).scheme != "https":
-            yield Warning(f'{where}["API_ROOT"] is not https: tokens travel in clear.', id="django_pushwoosh.W006")
+            continue
+        for name, root in (("API_ROOT", application.api_root), ("TRACKING_ROOT", application.tracking_root)):
+            if urlsplit(root).scheme != "https":
+                yield Warning(f'{where}["{name}"] is not https: tokens travel in clear.', id="django_pushwoosh.W006")

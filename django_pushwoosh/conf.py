@@ -21,13 +21,24 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from django_pushwoosh.protocol.calls import METHODS
+from django_pushwoosh.protocol.methods import AskedBy, Method, Policy
+
 DEFAULT_ALIAS = "default"
 DEFAULT_API_ROOT = "https://api.pushwoosh.com"
+DEFAULT_TRACKING_ROOT = "https://tracking.svc-nue.pushwoosh.com"
+"""Where the SDKs themselves report advertising ids."""
+LONGEST_RELAY = 20.0
+"""Android makes all its calls on one thread, and iOS gives up after a minute; whoever waits longer hears nothing."""
 CODE = re.compile(r"[0-9A-Z]{5}-[0-9A-Z]{5}")
 RATE = re.compile(r"(\d+)/(second|minute|hour)")
 DATABASE = re.compile(r"(/\d*)?")
+GATEWAY_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600}
+
+
+_POLICIES = {policy.name.lower(): policy for policy in Policy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ class Application:
     transport: str = ""
     api_token: str = field(default="", repr=False)
     device_token: str = field(default="", repr=False)
+    tracking_root: str = DEFAULT_TRACKING_ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,28 @@ def _rate(value: Any, where: str) -> tuple[int, int] | None:
     return int(match[1]), SECONDS[match[2]]
 
 
+def _policy(name: object, value: object, where: str) -> Policy:
+    """What a row of the policies says. Raises `ImproperlyConfigured`, saying why it cannot be."""
+    method = METHODS.get(name) if isinstance(name, str) else None
+    if method is None:
+        raise ImproperlyConfigured(f"{where} names {name!r}, which is no method; upper and lower case count.")
+    if method.asked_by is not AskedBy.SDK:
+        raise ImproperlyConfigured(f"{where} names {name}, which is for servers: the gateway never takes it from SDKs.")
+    policy = _POLICIES.get(value) if isinstance(value, str) else None
+    if policy is None:
+        raise ImproperlyConfigured(f'{where}["{name}"] must be one of: {", ".join(_POLICIES)}.')
+    if method.policy is Policy.RELAY and policy in (Policy.QUEUE, Policy.RELAY_ELSE_QUEUE):
+        raise ImproperlyConfigured(
+            f'{where}["{name}"] must be "relay" or "refused": the SDK asks for something, which a queue cannot answer.'
+        )
+    return policy
+
+
+def _is_pushwooshs(root: str) -> bool:
+    host = urlsplit(root).hostname or ""
+    return host == "pushwoosh.com" or host.endswith(".pushwoosh.com")
+
+
 class Settings:
     """Reads Django's settings at each use, so that `override_settings` works and nothing is frozen at import."""
 
@@ -111,8 +145,13 @@ class Settings:
 
     @property
     def applications(self) -> dict[str, Application]:
-        """`APPLICATIONS`: alias → `CODE`, `API_TOKEN`, `DEVICE_TOKEN`; perhaps `API_ROOT`, `ACCOUNT`, `TRANSPORT`."""
+        """`APPLICATIONS`: alias → `CODE`, `API_TOKEN`, `DEVICE_TOKEN`.
+
+        Perhaps `API_ROOT`, `TRACKING_ROOT`, `ACCOUNT`, `TRANSPORT`. Whose API root is not Pushwoosh's (a sandbox)
+        reports advertising ids there, too.
+        """
         root = self._all.get("API_ROOT", DEFAULT_API_ROOT)
+        tracking_root = self._all.get("TRACKING_ROOT")
         applications = {}
         for alias, row in _mapping(self._all.get("APPLICATIONS", {}), 'PUSHWOOSH["APPLICATIONS"]').items():
             where = f'PUSHWOOSH["APPLICATIONS"]["{alias}"]'
@@ -120,15 +159,20 @@ class Settings:
             code = row.get("CODE")
             if not isinstance(code, str) or not CODE.fullmatch(code):
                 raise ImproperlyConfigured(f'{where}["CODE"] must be an application code like "XXXXX-XXXXX".')
+            api_root = str(row.get("API_ROOT", root)).rstrip("/")
+            tracks_at = row.get("TRACKING_ROOT", tracking_root)
+            if tracks_at is None:
+                tracks_at = DEFAULT_TRACKING_ROOT if _is_pushwooshs(api_root) else api_root
             applications[alias] = Application(
                 alias,
                 code,
-                str(row.get("API_ROOT", root)).rstrip("/"),
+                api_root,
                 row.get("ACCOUNT", DEFAULT_ALIAS),
                 row.get("TRANSPORT", self._all.get("TRANSPORT", "")),
                 # A file that holds a secret often ends with a newline.
                 str(row.get("API_TOKEN") or "").strip(),
                 str(row.get("DEVICE_TOKEN") or "").strip(),
+                str(tracks_at).rstrip("/"),
             )
         return applications
 
@@ -185,8 +229,14 @@ class Settings:
 
     @property
     def relay_timeout(self) -> tuple[float, float]:
-        """`RELAY_TIMEOUT`: the same where an SDK waits for the answer (2, 8)."""
+        """`RELAY_TIMEOUT`: the same where an SDK waits for the answer (2, 8); not more than 20 s in all."""
         connect, read = self._all.get("RELAY_TIMEOUT", (2.0, 8.0))
+        # A connection is tried twice.
+        if not 0 < 2 * float(connect) + float(read) <= LONGEST_RELAY:
+            raise ImproperlyConfigured(
+                'PUSHWOOSH["RELAY_TIMEOUT"] must be (connect, read) with 2 × connect + read of at most '
+                f"{LONGEST_RELAY:.0f} seconds: an SDK waits for it."
+            )
         return float(connect), float(read)
 
     @property
@@ -251,6 +301,45 @@ class Settings:
         """`GATEWAY_PERMISSION`: dotted path of `(request, method_name) -> bool`, for calls beyond the speaking hwid."""
         path = self._all.get("GATEWAY_PERMISSION")
         return import_string(path) if isinstance(path, str) else path
+
+    @property
+    def gateway_policies(self) -> dict[str, Policy]:
+        """`GATEWAY_POLICIES`: SDK method → "queue", "relay_else_queue", "relay" or "refused", in place of its row's."""
+        where = 'PUSHWOOSH["GATEWAY_POLICIES"]'
+        return {
+            name: _policy(name, value, where)
+            for name, value in _mapping(self._all.get("GATEWAY_POLICIES", {}), where).items()
+        }
+
+    def policy_of(self, method: Method) -> Policy:
+        """What the gateway does with a method's calls."""
+        where = 'PUSHWOOSH["GATEWAY_POLICIES"]'
+        named = _mapping(self._all.get("GATEWAY_POLICIES", {}), where)
+        return _policy(method.name, named[method.name], where) if method.name in named else method.policy
+
+    @property
+    def relays_unknown_methods(self) -> bool:
+        """`GATEWAY_UNKNOWN_METHODS`: "refused", or "relay" for methods that SDKs of tomorrow may have ("refused")."""
+        value = self._all.get("GATEWAY_UNKNOWN_METHODS", "refused")
+        if value not in ("refused", "relay"):
+            raise ImproperlyConfigured('PUSHWOOSH["GATEWAY_UNKNOWN_METHODS"] must be "refused" or "relay".')
+        return bool(value == "relay")
+
+    @property
+    def gateway_url(self) -> str:
+        """`GATEWAY_URL`: the gateway's public address, where what Django sees of it is another's, behind a proxy."""
+        value = self._all.get("GATEWAY_URL") or ""
+        if value and not (isinstance(value, str) and GATEWAY_URL.fullmatch(value)):
+            raise ImproperlyConfigured('PUSHWOOSH["GATEWAY_URL"] must read like "https://your.site/pushwoosh/".')
+        return str(value).rstrip("/")
+
+    @property
+    def tells_address(self) -> bool:
+        """`GATEWAY_FORWARDED_FOR`: whether relayed calls tell Pushwoosh the caller's address (False).
+
+        It goes out as `X-Forwarded-For`, read as `THROTTLE["TRUSTED_PROXIES"]` says.
+        """
+        return bool(self._all.get("GATEWAY_FORWARDED_FOR", False))
 
     @property
     def gateway_body_limit(self) -> int:

@@ -6,13 +6,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from itertools import takewhile
 
 from django_pushwoosh.conf import Application
+from django_pushwoosh.delivery import entry_points
 from django_pushwoosh.delivery.connection import Leave
 from django_pushwoosh.models import OutboxEntry
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.coalescing import merged
+from django_pushwoosh.protocol.methods import Upstream
 
 MOST_NOTIFICATIONS = 1000
 MOST_BYTES = 10_000_000
@@ -48,6 +51,7 @@ def batches(
     made: list[Batch] = []
     left: list[OutboxEntry] = []
     messages: dict[bool, list[OutboxEntry]] = {}
+    entry_point = cache(lambda using: entry_points.of(application, using))
     for head in heads:
         behind = company.get(head.key, ())
         if _is_shareable_message(head):
@@ -57,6 +61,8 @@ def batches(
             continue
         single, rest = _said_as_one(head, behind, application)
         left += rest
+        if single.call.method.upstream is Upstream.ENTRY_POINT:
+            single.call.address = entry_point(head._state.db)
         made.append(single)
     for waiting in messages.values():
         made += _shared(waiting, application)

@@ -393,14 +393,21 @@ class Worker:
     def _has_leave(self, batch: Batch) -> bool:
         """Ask for leave to send a request; without it, its entries go back."""
         application, now = batch.application, self._clock()
-        is_capped = outbox.is_capped(batch.call, application)
+        is_capped, root = outbox.is_capped(batch.call, application), connection.root_of(batch.call, application)
         try:
-            batch.leave = connection.enter(application, is_capped=is_capped, governor=self._governor, now=now)
+            batch.leave = connection.enter(
+                application, is_capped=is_capped, root=root, governor=self._governor, now=now
+            )
         except RateLimited as error:
             until = now + timedelta(seconds=error.retry_after or 1.0)
             outbox.release(batch.entries, due_at=until, told=str(error))
-        except ConnectionFailed:
-            self._give_back([batch])
+        except ConnectionFailed as error:
+            if root == application.api_root:
+                self._give_back([batch])
+            else:
+                # The application itself is asked on, and would bring it up again at once.
+                opens_at = connection.breaker(root).open_until(now)
+                outbox.release(batch.entries, due_at=opens_at, told=str(error))
         else:
             return True
         return False

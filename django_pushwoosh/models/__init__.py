@@ -3,6 +3,7 @@
 from django_pushwoosh.models.base import is_storable, storable
 from django_pushwoosh.models.budget import RateSlot
 from django_pushwoosh.models.devices import Device, canonical_hwid
+from django_pushwoosh.models.entry_points import EntryPoint
 from django_pushwoosh.models.jobs import BulkJob, BulkJobChunk
 from django_pushwoosh.models.links import UserLink
 from django_pushwoosh.models.messages import Dispatch, ScheduledMessage
@@ -16,6 +17,7 @@ __all__ = [
     "BulkRequest",
     "Device",
     "Dispatch",
+    "EntryPoint",
     "OutboxEntry",
     "Pause",
     "RateSlot",

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
-from django_pushwoosh.delivery import connection, mirror, outbox, tag_mirror
+from django_pushwoosh.delivery import connection, entry_points, mirror, outbox, tag_mirror
 from django_pushwoosh.models import (
     Device,
     OutboxEntry,
@@ -21,6 +22,7 @@ from django_pushwoosh.models import (
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import InvalidMessage, Problem
+from django_pushwoosh.protocol.methods import Upstream
 
 MANY = 1000
 """Devices that are written at a time."""
@@ -194,12 +196,18 @@ def _entry_of(call: Call, now: datetime) -> OutboxEntry:
 
 
 def key_of(call: Call) -> str:
-    """What a device call is ordered by: the device, else the address, else the user."""
+    """What a device call is ordered by: the device, else the address, else the user.
+
+    What goes to another host has an order of its own: its trouble is not to hold the device up. Who names nobody waits
+    for nobody.
+    """
     hwid = mirror.hwid_of(call)
+    named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id")
+    if call.method.upstream is not Upstream.API:
+        return f"{call.method.upstream.name.lower()}:{call.application}:{hwid or named or uuid4().hex}"
     if hwid:
         return outbox.device_key(call.application, hwid)
-    named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id") or ""
-    return outbox.user_key(call.application, str(named))
+    return outbox.user_key(call.application, str(named or uuid4().hex))
 
 
 def is_behind(call: Call) -> bool:
@@ -207,9 +215,19 @@ def is_behind(call: Call) -> bool:
     return outbox.has_unsettled(key_of(call))
 
 
-def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, str], bytes]:
+def relay(
+    call: Call, *, authorization: str | None, more_headers: Mapping[str, str] | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
     """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`."""
-    return connection.relay(call, settings.application(call.application), authorization=authorization)
+    application = settings.application(call.application)
+    if call.method.upstream is Upstream.ENTRY_POINT:
+        call.address = entry_points.of(application)
+    return connection.relay(call, application, authorization=authorization, more_headers=more_headers)
+
+
+def note_entry_point(url: object, application: str) -> None:
+    """Remember where Pushwoosh wants an application's page visits; an address that is not Pushwoosh's is left out."""
+    entry_points.note(url, settings.application(application), now=timezone.now())
 
 
 def mirror_call(call: Call) -> Device | None:

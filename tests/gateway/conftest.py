@@ -78,6 +78,7 @@ def sdk(client: Client) -> Sdk:
 def faults() -> Iterator[Faults]:
     yield scripted.transport
     scripted.transport.waiting.clear()
+    scripted.transport.down = ""
 
 
 @pytest.fixture
