@@ -258,7 +258,11 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-BESIDE = {"createTargetedMessage": {"content": "Hello"}, "registerDevice": {"device_type": 3}}
+BESIDE = {
+    "createTargetedMessage": {"content": "Hello"},
+    "registerDevice": {"device_type": 3},
+    "multiRegisterDevice": {"push_devices": [{"hwid": "browser", "platform": 11}]},
+}
 """What the sandbox asks for beyond the row."""
 
 
@@ -278,8 +282,9 @@ def arguments_of(method: Method, sandbox: Sandbox) -> dict[str, Any]:
 
 @pytest.fixture
 def sandbox() -> Sandbox:
-    """With a message that waits, and with both kinds of bulk jobs."""
-    sandbox = Sandbox([Application(APPLICATION, "api", "device")], SetClock(NOON))
+    """With a message that waits, and with a popup."""
+    popups = {EXAMPLES["code"]: {"content": {}}}
+    sandbox = Sandbox([Application(APPLICATION, "api", "device")], SetClock(NOON), popups=popups)
     ask(
         sandbox,
         Call.of("createMessage", APPLICATION, notifications=[{"content": "x", "send_date": "2027-05-17 09:00"}]),
