@@ -68,8 +68,11 @@ class Said:
     is_replay: bool = False
 
 
-def note(call: Call, *, now: datetime, using: str | None = None) -> Device | None:
-    """Bring the mirror up to what a device call says; the device that it is about, if there is one."""
+def note(call: Call, *, now: datetime, using: str | None = None, django_user: Any = None) -> Device | None:
+    """Bring the mirror up to what a device call says; the device that it is about, if there is one.
+
+    `django_user` is who made it, where that is known: the link gets it, if the device speaks for somebody.
+    """
     using = using or router.db_for_write(Device)
     method = call.method.name
     hwid = hwid_of(call)
@@ -101,7 +104,7 @@ def note(call: Call, *, now: datetime, using: str | None = None) -> Device | Non
         if known is not None:
             return known
     with transaction.atomic(using=using, savepoint=False):
-        noted = [_note(call.application, each, now, using) for each in about]
+        noted = [_note(call.application, each, now, using, django_user) for each in about]
     return next((device for device in noted if device is not None), None)
 
 
@@ -138,7 +141,10 @@ def hwid_of(call: Call) -> str:
 def link(
     device: Device, user_id: str, *, now: datetime, django_user: Any = None, using: str | None = None
 ) -> UserLink | None:
-    """Make a device speak for a user id; the earlier link is closed and kept. `None` if it is anonymous again."""
+    """Make a device speak for a user id; the earlier link is closed and kept. `None` if it is anonymous again.
+
+    Where the user id stays and only the Django user becomes known, so does the link; another Django user gets another.
+    """
     using = using or router.db_for_write(UserLink)
     with transaction.atomic(using=using):
         _locked(device.application, device.hwid, using)
@@ -151,8 +157,10 @@ def _link_locked(
     """The same, of a device whose row is locked."""
     links = UserLink.objects.using(using).filter(device=device)
     current = links.open().first()
-    if current is not None and current.user_id == user_id:
-        if django_user is not None and current.django_user_id != django_user.pk:
+    known = current.django_user_id if current is not None else None
+    is_same = django_user is None or known in (None, django_user.pk)
+    if current is not None and current.user_id == user_id and is_same:
+        if django_user is not None and known is None:
             links.filter(pk=current.pk).update(django_user=django_user)
         return current
     if current is not None:
@@ -226,7 +234,7 @@ def _said_of_several(call: Call, using: str) -> list[Said]:
     return found
 
 
-def _note(application: str, said: Said, now: datetime, using: str) -> Device | None:
+def _note(application: str, said: Said, now: datetime, using: str, django_user: Any) -> Device | None:
     """Note what is said of one device, with its row locked."""
     devices = Device.objects.using(using)
     device = _locked(application, said.hwid, using)
@@ -251,7 +259,7 @@ def _note(application: str, said: Said, now: datetime, using: str) -> Device | N
         devices.filter(pk=device.pk).update(**changes, updated_at=now)
         for name, value in changes.items():
             setattr(device, name, value)
-    _note_user(device, said, now, using)
+    _note_user(device, said, now, using, django_user)
     if "tags" in changes:
         named = said.arguments["tags"]
         learned = {name: value for name, value in device.tags.items() if name in named}
@@ -307,7 +315,7 @@ def _of_a_replay(device: Device, changes: dict[str, Any], now: datetime) -> dict
     return left
 
 
-def _note_user(device: Device, said: Said, now: datetime, using: str) -> None:
+def _note_user(device: Device, said: Said, now: datetime, using: str, django_user: Any) -> None:
     if said.method not in ("registerUser", "registerDevice"):
         return
     user_id = said.arguments.get("userId")
@@ -320,7 +328,7 @@ def _note_user(device: Device, said: Said, now: datetime, using: str) -> None:
         lately = now - RETRIED_WITHIN
         if UserLink.objects.using(using).filter(Q(since__gte=lately) | Q(until__gte=lately), device=device).exists():
             return
-    _link_locked(device, user_id, now=now, using=using)
+    _link_locked(device, user_id, now=now, django_user=django_user, using=using)
 
 
 def _typed(application: str, changes: dict[str, Any], using: str) -> dict[str, Any]:
