@@ -129,7 +129,7 @@ def _counts(named: Iterable[tuple[str, str]], using: str) -> dict[tuple[str, str
             rows = Statistic.objects.using(using).filter(
                 Among("message_code", of_application[start : start + MOST_CODES]), application=application
             )
-            for code, kind, number in rows.values_list("message_code", "kind").annotate(Count("*")).order_by():
+            for code, kind, number in rows.values_list("message_code", "kind").annotate(number=Count("*")).order_by():
                 is_open = kind == Statistic.Kind.OPEN
                 told_of = Statistics(opens=number) if is_open else Statistics(deliveries=number)
                 counts[application, code] = counts.get((application, code), Statistics()) + told_of
