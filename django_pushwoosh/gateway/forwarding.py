@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 
-from django.db import InterfaceError, OperationalError, router, transaction
+from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse
 
 from django_pushwoosh import push
@@ -66,14 +66,17 @@ def _has_to_wait(call: Call) -> bool:
 
 
 def _queued(call: Call) -> HttpResponse:
-    try:
-        with transaction.atomic(using=router.db_for_write(OutboxEntry)):
+    using = router.db_for_write(OutboxEntry)
+    failure: Exception | None = None
+    with transaction.atomic(using=using):
+        try:
             push.queue_call(call)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as error:
-        # What the mirror cannot digest must still reach Pushwoosh.
-        logger.error("%s of %s is queued unmirrored: %s", *_named(call), told_without_values(error))
+        except Exception as error:
+            failure = error
+            transaction.set_rollback(True, using=using)
+    if failure is not None:
+        # What the mirror cannot digest, or finds no room or lock for, must still reach Pushwoosh.
+        logger.error("%s of %s is queued unmirrored: %s", *_named(call), told_without_values(failure))
         push.queue_unmirrored(call)
     return accepted(response_absent=call.method.response_absent)
 

@@ -30,7 +30,8 @@ class Call:
     """One invocation of a method, without its token.
 
     `raw` holds the original bytes of an SDK's call: they are forwarded as they came, never re-encoded. An `address`
-    is where it goes in place of its row's.
+    is where it goes in place of its row's. `is_replay`: the SDK says that it could not get the call through before,
+    perhaps for days; it tells how things were then.
     """
 
     method: Method
@@ -38,6 +39,7 @@ class Call:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     raw: bytes | None = field(default=None, repr=False)
     address: str = ""
+    is_replay: bool = False
 
     @classmethod
     def of(cls, name: str, application: str, /, **arguments: Any) -> Call:
