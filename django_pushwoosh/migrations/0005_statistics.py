@@ -18,7 +18,7 @@ def keep_case(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('django_pushwoosh', '0003_delivery'),
+        ('django_pushwoosh', '0004_entry_point'),
     ]
 
     operations = [
