@@ -11,6 +11,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
+from django_pushwoosh.sandbox.app import Sandbox
 from tests import faults as scripted
 from tests.faults import Faults
 from tests.gateway import wire as recorded
@@ -66,6 +67,13 @@ def envelope_of(answer: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _fresh_counts() -> None:
     cache.clear()
+
+
+@pytest.fixture
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """With the popup that one of the bodies asks for."""
+    sandbox.set_entry("popups", "AAAAA-00011", {"content": {"title": "Stay in touch"}})
+    return sandbox
 
 
 @pytest.fixture
