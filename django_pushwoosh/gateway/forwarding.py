@@ -108,7 +108,7 @@ def _relayed(call: Call, speaker: Speaker, request: HttpRequest, *, may_queue: b
 
 def _led_here(body: bytes, call: Call, request: HttpRequest, *, is_success: bool) -> bytes:
     """An answer that has page visits reported here; where Pushwoosh wants them is remembered."""
-    body, told = with_entry_point(body, own_address(request, PAGE_VISIT))
+    body, told = with_entry_point(body, lambda: own_address(request, PAGE_VISIT))
     if told is not None and is_success:
         try:
             push.note_entry_point(told, call.application)

@@ -12,7 +12,7 @@ from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.envelope import reply
 from django_pushwoosh.protocol.methods import AskedBy
 from django_pushwoosh.testing import run_outbox
-from tests.gateway.conftest import HWID, NUMBER, PHONE, TOKEN
+from tests.gateway.conftest import BODIES, HWID, NUMBER, PHONE, TOKEN
 
 pytestmark = pytest.mark.django_db
 
@@ -368,6 +368,14 @@ def test_what_was_queued_for_want_of_pushwoosh_leaves_in_the_order_it_came(sdk, 
 
 def queued_in_order() -> list[str]:
     return [entry.method for entry in OutboxEntry.objects.order_by("pk")]
+
+
+def test_a_browser_that_registers_with_its_user_stands_behind_itself(sdk, wire):
+    browser = BODIES["web setTags"]
+    sdk.post("setTags", browser)
+    assert sdk.post("multiRegisterDevice", BODIES["web multiRegisterDevice"])["status_code"] == 200
+    assert wire.sent == []
+    assert queued() == ["setTags", "multiRegisterDevice"]
 
 
 def test_what_asks_is_relayed_past_the_queue_for_it_cannot_wait(sdk, wire):
