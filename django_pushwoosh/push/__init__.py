@@ -6,7 +6,7 @@ What is queued is a row in the present transaction; it leaves after the commit. 
 from django_pushwoosh.delivery.forecasts import Forecast
 from django_pushwoosh.push.devices import (
     delete_user,
-    is_behind,
+    has_to_wait,
     key_of,
     link_user,
     mirror_call,
@@ -55,7 +55,7 @@ __all__ = [
     "discard",
     "estimate",
     "forecast",
-    "is_behind",
+    "has_to_wait",
     "key_of",
     "link_user",
     "mirror_call",

@@ -213,9 +213,9 @@ def _browser_of(call: Call) -> str:
     return next((hwid for hwid in hwids if isinstance(hwid, str) and is_storable(hwid)), "")
 
 
-def is_behind(call: Call) -> bool:
-    """Whether earlier calls of the same device still wait, so that this one has to queue behind them."""
-    return outbox.has_unsettled(key_of(call))
+def has_to_wait(call: Call) -> bool:
+    """Whether a call has to queue: earlier ones of the same device still wait, or nothing is to be said now."""
+    return settings.is_paused or outbox.has_to_wait(key_of(call), settings.application(call.application))
 
 
 def relay(

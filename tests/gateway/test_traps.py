@@ -614,6 +614,8 @@ def test_trap_27_where_pushwoosh_is_known_to_be_down_nobody_waits(sdk, wire, fau
         (1, "::1", "::ffff:192.0.2.1", "192.0.2.1"),
         (1, "10.0.0.1", "evil\tvalue", None),
         (1, "10.0.0.1", "unknown", None),
+        (1, "10.0.0.1", "fe80::1%eth0 X: y", "fe80::1"),
+        (1, "10.0.0.1", "192.0.2.1:443", None),
         (0, "", "", None),
     ],
 )
