@@ -178,10 +178,15 @@ def _woken(using: str) -> None:
     entry_queued.send_robust(OutboxEntry, using=using)
 
 
-def has_unsettled(key: str, using: str | None = None) -> bool:
-    """Whether something of this key still waits, so that what comes next has to queue behind it."""
-    entries = OutboxEntry.objects.using(using or router.db_for_write(OutboxEntry))
-    return entries.filter(ours(), key=key[:300]).unsettled().exists()
+def has_to_wait(key: str, application: Application, using: str | None = None) -> bool:
+    """Whether what comes next of a key has to queue: earlier calls of it still wait, or the application is paused.
+
+    One statement, for an SDK waits for it.
+    """
+    using = using or router.db_for_write(OutboxEntry)
+    earlier = OutboxEntry.objects.using(using).filter(ours([application]), key=key[:300]).unsettled().order_by()
+    pauses = Pause.objects.using(using).filter(application__in=("", application.code)).order_by()
+    return earlier.values("pk").union(pauses.values("pk"), all=True).exists()
 
 
 def ours(applications: Iterable[Application] | None = None) -> Q:

@@ -34,8 +34,10 @@ def forwarded_for(request: HttpRequest) -> dict[str, str]:
     """The header by which Pushwoosh learns the caller's address, if it is to, and if there is one."""
     if not settings.tells_address:
         return {}
+    written = caller_of(request, settings.throttle.trusted_proxies)
     try:
-        address = ipaddress.ip_address(caller_of(request, settings.throttle.trusted_proxies))
+        # A zone ("%eth0") says nothing elsewhere, and may be any text.
+        address = ipaddress.ip_address(written.partition("%")[0])
     except ValueError:
         return {}
     return {"X-Forwarded-For": str(getattr(address, "ipv4_mapped", None) or address)}

@@ -17,7 +17,7 @@ from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.gateway.addresses import forwarded_for, own_address
 from django_pushwoosh.gateway.authentication import Speaker
 from django_pushwoosh.gateway.renderers import Refused, accepted, passed_on, with_entry_point
-from django_pushwoosh.models import OutboxEntry, Pause
+from django_pushwoosh.models import OutboxEntry
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.envelope import Answer, read_answer
 from django_pushwoosh.protocol.errors import NotSent, OutcomeUnknown, RateLimited
@@ -43,7 +43,7 @@ def forward(call: Call, application: Application, speaker: Speaker, request: Htt
     policy = _policy_of(call.method)
     if policy is Policy.RELAY:
         may_queue = False
-    elif may_queue and (policy is not Policy.RELAY_ELSE_QUEUE or _has_to_wait(call)):
+    elif may_queue and (policy is not Policy.RELAY_ELSE_QUEUE or push.has_to_wait(call)):
         return _queued(call)
     return _relayed(call, speaker, request, may_queue=may_queue)
 
@@ -57,12 +57,6 @@ def _policy_of(method: Method) -> Policy:
     """How a call that may go goes: where a setting or the row refuses others, the other of the two tells."""
     named = settings.policy_of(method)
     return method.policy if named is Policy.REFUSED else named
-
-
-def _has_to_wait(call: Call) -> bool:
-    if settings.is_paused or push.is_behind(call):
-        return True
-    return Pause.objects.filter(application__in=("", call.application)).exists()
 
 
 def _queued(call: Call) -> HttpResponse:
@@ -111,7 +105,7 @@ def _relayed(call: Call, speaker: Speaker, request: HttpRequest, *, may_queue: b
 
 def _led_here(body: bytes, call: Call, request: HttpRequest, *, is_success: bool) -> bytes:
     """An answer that has page visits reported here; where Pushwoosh wants them is remembered."""
-    body, told = with_entry_point(body, own_address(request, PAGE_VISIT))
+    body, told = with_entry_point(body, lambda: own_address(request, PAGE_VISIT))
     if told is not None and is_success:
         try:
             push.note_entry_point(told, call.application)

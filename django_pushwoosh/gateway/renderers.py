@@ -8,7 +8,7 @@ says here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from django.http import HttpResponse
@@ -68,8 +68,8 @@ def without_base_url(body: bytes) -> bytes:
     return ("{" + ",".join(kept) + "}").encode()
 
 
-def with_entry_point(body: bytes, url: str) -> tuple[bytes, object]:
-    """An answer of getConfig that tells `url` for page visits, every other byte as it was; and what it told before.
+def with_entry_point(body: bytes, address: Callable[[], str]) -> tuple[bytes, object]:
+    """An answer of getConfig that tells our address for page visits, every other byte as it was; and what it told.
 
     Where none is told there is nothing to replace, and nothing was told: `None`.
     """
@@ -82,7 +82,7 @@ def with_entry_point(body: bytes, url: str) -> tuple[bytes, object]:
         value = json.loads(text[member.value : member.end])
         if value:
             told = value if told is None else told
-            text = text[: member.value] + json.dumps(url) + text[member.end :]
+            text = text[: member.value] + json.dumps(address()) + text[member.end :]
     return (body, None) if told is None else (text.encode(), told)
 
 

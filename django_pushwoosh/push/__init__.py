@@ -7,7 +7,7 @@ from django_pushwoosh.delivery.forecasts import Forecast
 from django_pushwoosh.delivery.statistics import Statistics
 from django_pushwoosh.push.devices import (
     delete_user,
-    is_behind,
+    has_to_wait,
     key_of,
     link_user,
     mirror_call,
@@ -58,7 +58,7 @@ __all__ = [
     "discard",
     "estimate",
     "forecast",
-    "is_behind",
+    "has_to_wait",
     "key_of",
     "link_user",
     "mirror_call",

@@ -14,11 +14,7 @@ from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
 from django_pushwoosh.delivery import connection, entry_points, mirror, outbox, tag_mirror
-from django_pushwoosh.models import (
-    Device,
-    OutboxEntry,
-    UserLink,
-)
+from django_pushwoosh.models import Device, OutboxEntry, UserLink, is_storable
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import InvalidMessage, Problem
@@ -201,7 +197,7 @@ def key_of(call: Call) -> str:
     What goes to another host has an order of its own: its trouble is not to hold the device up. Who names nobody waits
     for nobody.
     """
-    hwid = mirror.hwid_of(call)
+    hwid = mirror.hwid_of(call) or _browser_of(call)
     named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id")
     if call.method.upstream is not Upstream.API:
         return f"{call.method.upstream.name.lower()}:{call.application}:{hwid or named or uuid4().hex}"
@@ -210,9 +206,16 @@ def key_of(call: Call) -> str:
     return outbox.user_key(call.application, str(named or uuid4().hex))
 
 
-def is_behind(call: Call) -> bool:
-    """Whether earlier calls of the same device still wait, so that this one has to queue behind them."""
-    return outbox.has_unsettled(key_of(call))
+def _browser_of(call: Call) -> str:
+    """The hwid of multiRegisterDevice, which speaks for a browser and its user at once."""
+    listed = call.arguments.get("push_devices")
+    hwids = [each.get("hwid") for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
+    return next((hwid for hwid in hwids if isinstance(hwid, str) and is_storable(hwid)), "")
+
+
+def has_to_wait(call: Call) -> bool:
+    """Whether a call has to queue: earlier ones of the same device still wait, or nothing is to be said now."""
+    return settings.is_paused or outbox.has_to_wait(key_of(call), settings.application(call.application))
 
 
 def relay(

@@ -12,7 +12,7 @@ from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.envelope import reply
 from django_pushwoosh.protocol.methods import AskedBy
 from django_pushwoosh.testing import run_outbox
-from tests.gateway.conftest import HWID, NUMBER, PHONE, TOKEN
+from tests.gateway.conftest import BODIES, HWID, NUMBER, PHONE, TOKEN
 
 pytestmark = pytest.mark.django_db
 
@@ -370,6 +370,14 @@ def queued_in_order() -> list[str]:
     return [entry.method for entry in OutboxEntry.objects.order_by("pk")]
 
 
+def test_a_browser_that_registers_with_its_user_stands_behind_itself(sdk, wire):
+    browser = BODIES["web setTags"]
+    sdk.post("setTags", browser)
+    assert sdk.post("multiRegisterDevice", BODIES["web multiRegisterDevice"])["status_code"] == 200
+    assert wire.sent == []
+    assert queued() == ["setTags", "multiRegisterDevice"]
+
+
 def test_what_asks_is_relayed_past_the_queue_for_it_cannot_wait(sdk, wire):
     sdk.call("setTags", tags={"Name": "Ada"})
     assert sdk.call("getTags")["status_code"] == 200
@@ -436,3 +444,14 @@ class TestUnknownMethods:
         faults.next((200, {}, reply(200)))
         assert sdk.call("getHolograms2", "Token theirs")["status_code"] == 200
         assert wire.sent[0].authorization == "Token theirs"
+
+
+@pytest.mark.parametrize(
+    ("name", "statements"),
+    [("web getTags", 1), ("web getConfig", 1), ("web checkDevice", 1), ("web postEvent", 2)],
+)
+def test_a_relayed_call_of_a_known_device_takes_few_statements(name, statements, sdk, wire, django_assert_num_queries):
+    sdk.post("registerDevice", BODIES["web registerDevice"])
+    # Beside those that begin and end the mirror's transaction, which is a savepoint in a test.
+    with django_assert_num_queries(statements):
+        assert sdk.post(name.split(" ")[1], BODIES[name])["status_code"] == 200

@@ -492,6 +492,27 @@ def test_trap_22_any_method_may_be_the_first_sight_of_a_device(method, sdk, wire
     assert Device.objects.get(hwid=HWID).platform == 3
 
 
+@pytest.mark.parametrize("name", ["ios pushStat", "ios messageDeliveryEvent"])
+def test_trap_22_a_replay_that_is_days_old_changes_nothing_newer(name, sdk, wire):
+    sdk.post("registerDevice", BODIES["ios registerDevice"])
+    sdk.post("registerUser", BODIES["ios registerUser"])
+    before = Device.objects.values().get()
+    old = {**BODIES[name]["request"], "userId": "who-it-was", "v": "6.0.0", "language": "xx", "timezone": "0"}
+    assert sdk.post(method_of(name), {"request": old}, **{"X-Retry-Count": "3"})["status_code"] == 200
+    assert Device.objects.values().get() == before
+    assert UserLink.objects.open().get().user_id == "ada"
+
+
+def test_trap_22_calls_side_by_side_come_in_any_order(sdk, wire, sandbox):
+    for name in ("ios postEvent", "ios setTags", "ios applicationOpen", "ios registerUser", "ios registerDevice"):
+        assert sdk.post(method_of(name), BODIES[name])["status_code"] == 200
+    run_outbox()
+    device = Device.objects.get()
+    assert device.push_token
+    assert device.tags["Vip"] is True
+    assert UserLink.objects.open().get().user_id == "ada"
+
+
 def test_trap_23_what_comes_twice_goes_twice_and_is_taken_twice(sdk, wire):
     for _ in range(2):
         for name in ("android pushStat", "android messageDeliveryEvent", "android registerDevice"):
@@ -510,6 +531,13 @@ def test_trap_24_the_mirror_follows_success_alone(answer, sdk, wire, faults):
     sdk.call("registerDevice", push_token="t", userId="ada")
     assert not Device.objects.exists()
     assert not UserLink.objects.exists()
+
+
+def test_trap_24_a_user_id_beside_a_call_is_only_a_guess(sdk, wire):
+    sdk.call("registerUser", userId="ada")
+    for method, more in (("setTags", {"tags": {}}), ("postEvent", {"event": "Bought"}), ("pushStat", {"hash": "h"})):
+        sdk.call(method, userId="grace", **more)
+    assert UserLink.objects.get().user_id == "ada"
 
 
 def test_trap_24_to_be_unregistered_is_not_to_be_deleted(sdk, wire):
@@ -586,6 +614,8 @@ def test_trap_27_where_pushwoosh_is_known_to_be_down_nobody_waits(sdk, wire, fau
         (1, "::1", "::ffff:192.0.2.1", "192.0.2.1"),
         (1, "10.0.0.1", "evil\tvalue", None),
         (1, "10.0.0.1", "unknown", None),
+        (1, "10.0.0.1", "fe80::1%eth0 X: y", "fe80::1"),
+        (1, "10.0.0.1", "192.0.2.1:443", None),
         (0, "", "", None),
     ],
 )
