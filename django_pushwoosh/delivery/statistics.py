@@ -58,7 +58,8 @@ def told(call: Call, hwid: str, now: datetime) -> Statistic | None:
         return None
     # The length keeps what belongs to one from passing for the other's.
     known_by = f"{len(hwid)}:{hwid}{text}".encode("utf-8", "surrogatepass")
-    key = UUID(bytes=hashlib.blake2b(known_by, digest_size=16).digest())
+    # Marked as made of a name: MariaDB takes bits for another UUID where they are no UUID of any kind.
+    key = UUID(bytes=hashlib.blake2b(known_by, digest_size=16).digest(), version=5)
     return Statistic(application=call.application, message_code=named.code, kind=kind, key=key, at=now)
 
 

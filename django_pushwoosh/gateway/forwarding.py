@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import traceback
 
-from django.db import router, transaction
 from django.http import HttpResponse
 
 from django_pushwoosh import push
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.gateway.authentication import Speaker
 from django_pushwoosh.gateway.renderers import Refused, accepted, passed_on
-from django_pushwoosh.models import OutboxEntry, Pause
+from django_pushwoosh.models import Pause
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer, read_answer
 from django_pushwoosh.protocol.errors import NotSent, OutcomeUnknown, RateLimited
@@ -50,18 +49,9 @@ def _has_to_wait(call: Call) -> bool:
 
 
 def _queued(call: Call) -> HttpResponse:
-    using = router.db_for_write(OutboxEntry)
-    failure: Exception | None = None
-    with transaction.atomic(using=using):
-        try:
-            push.queue_call(call)
-        except Exception as error:
-            failure = error
-            transaction.set_rollback(True, using=using)
+    failure = push.queue_incoming(call)
     if failure is not None:
-        # What the mirror cannot digest, or finds no room or lock for, must still reach Pushwoosh.
         logger.error("%s of %s is queued unmirrored: %s", *_named(call), told_without_values(failure))
-        push.queue_unmirrored(call)
     return accepted(response_absent=call.method.response_absent)
 
 

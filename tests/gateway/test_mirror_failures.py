@@ -34,7 +34,7 @@ def refused_by_the_server(execute: Callable[..., Any], many: Any, context: Any) 
 
 
 def deadlock(*_args: Any) -> Any:
-    raise OperationalError("deadlock detected")
+    raise OperationalError(1213, "Deadlock found when trying to get lock; try restarting transaction")
 
 
 def full(*_args: Any) -> Any:
