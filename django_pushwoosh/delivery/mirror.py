@@ -242,8 +242,7 @@ def _note(application: str, said: Said, now: datetime, using: str, django_user: 
     if device is None:
         if said.platform is None:
             return None
-        fresh = Device(application=application, hwid=said.hwid, platform=said.platform, created_at=now)
-        devices.bulk_create([fresh], ignore_conflicts=True)
+        _create(application, said.hwid, said.platform, now, using)
         device = _locked(application, said.hwid, using)
         if device is None:
             # Somebody deleted it in between.
@@ -265,6 +264,21 @@ def _note(application: str, said: Said, now: datetime, using: str, django_user: 
         learned = {name: value for name, value in device.tags.items() if name in named}
         tag_mirror.learn_types(application, learned, using=using)
     return device
+
+
+def _create(application: str, hwid: str, platform: int, now: datetime, using: str) -> None:
+    """Make a row, or lock the one that somebody else made meanwhile.
+
+    Ignoring the conflict instead, MariaDB and MySQL would share a lock among all who meet there, and then each would
+    wait for the others to let go.
+    """
+    is_named = connections[using].features.supports_update_conflicts_with_target
+    Device.objects.using(using).bulk_create(
+        [Device(application=application, hwid=hwid, platform=platform, created_at=now)],
+        update_conflicts=True,
+        update_fields=["hwid"],
+        unique_fields=["application", "hwid"] if is_named else None,
+    )
 
 
 def _changes(device: Device, said: Said, now: datetime) -> dict[str, Any]:

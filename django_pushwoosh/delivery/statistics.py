@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -42,6 +42,9 @@ class Statistics:
     deliveries: int = 0
     opens: int = 0
 
+    def __bool__(self) -> bool:
+        return bool(self.deliveries or self.opens)
+
     def __add__(self, other: Statistics) -> Statistics:
         return Statistics(self.deliveries + other.deliveries, self.opens + other.opens)
 
@@ -55,7 +58,8 @@ def told(call: Call, hwid: str, now: datetime) -> Statistic | None:
         return None
     # The length keeps what belongs to one from passing for the other's.
     known_by = f"{len(hwid)}:{hwid}{text}".encode("utf-8", "surrogatepass")
-    key = UUID(bytes=hashlib.blake2b(known_by, digest_size=16).digest())
+    # Marked as made of a name: MariaDB takes bits for another UUID where they are no UUID of any kind.
+    key = UUID(bytes=hashlib.blake2b(known_by, digest_size=16).digest(), version=5)
     return Statistic(application=call.application, message_code=named.code, kind=kind, key=key, at=now)
 
 
@@ -87,13 +91,14 @@ def of_messages(messages: Collection[ScheduledMessage], *, using: str | None = N
     return found
 
 
-def of_dispatches(dispatches: Sequence[Dispatch], application: str, *, using: str) -> dict[int, Statistics]:
+def of_dispatches(dispatches: Iterable[Dispatch], application: str, *, using: str) -> dict[int, Statistics]:
     """What devices reported of dispatches of one application, by primary key; one statement."""
-    counts = _counts({(application, each.message_code) for each in dispatches}, using)
+    listed = list(dispatches)
+    counts = _counts({(application, each.message_code) for each in listed}, using)
     return {
         each.pk: Statistics(each.past_deliveries, each.past_opens)
         + counts.get((application, each.message_code), Statistics())
-        for each in dispatches
+        for each in listed
     }
 
 

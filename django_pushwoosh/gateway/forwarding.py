@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import traceback
 
-from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse
 
 from django_pushwoosh import push
@@ -17,7 +16,6 @@ from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.gateway.addresses import forwarded_for, own_address
 from django_pushwoosh.gateway.authentication import Speaker
 from django_pushwoosh.gateway.renderers import Refused, accepted, passed_on, with_entry_point
-from django_pushwoosh.models import OutboxEntry
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.envelope import Answer, read_answer
 from django_pushwoosh.protocol.errors import NotSent, OutcomeUnknown, RateLimited
@@ -60,18 +58,9 @@ def _policy_of(method: Method) -> Policy:
 
 
 def _queued(call: Call) -> HttpResponse:
-    using = router.db_for_write(OutboxEntry)
-    failure: Exception | None = None
-    with transaction.atomic(using=using):
-        try:
-            push.queue_call(call)
-        except Exception as error:
-            failure = error
-            transaction.set_rollback(True, using=using)
+    failure = push.queue_incoming(call)
     if failure is not None:
-        # What the mirror cannot digest, or finds no room or lock for, must still reach Pushwoosh.
         logger.error("%s of %s is queued unmirrored: %s", *_named(call), told_without_values(failure))
-        push.queue_unmirrored(call)
     return accepted(response_absent=call.method.response_absent)
 
 

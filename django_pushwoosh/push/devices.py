@@ -9,11 +9,12 @@ from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import router, transaction
+from django.db import OperationalError, router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
 from django_pushwoosh.delivery import connection, entry_points, mirror, outbox, tag_mirror
+from django_pushwoosh.delivery.deadlocks import begun_anew, has_lost
 from django_pushwoosh.models import Device, OutboxEntry, UserLink, is_storable
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
@@ -179,6 +180,35 @@ def queue_call(call: Call, using: str | None = None) -> OutboxEntry:
     return entry
 
 
+def queue_incoming(call: Call) -> Exception | None:
+    """Queue an SDK's call with its trace in the mirror, or else without it: then, what the mirror failed of.
+
+    Raises what keeps the call itself from being stored.
+    """
+    using = router.db_for_write(OutboxEntry)
+
+    def mirrored() -> Exception | None:
+        try:
+            queue_call(call, using)
+        except Exception as error:
+            if has_lost(error):
+                raise
+            transaction.set_rollback(True, using=using)
+            return error
+        return None
+
+    try:
+        failure = begun_anew(mirrored, using)
+    except OperationalError as error:
+        if not has_lost(error):
+            # It was the beginning or the commit that failed, not the mirror.
+            raise
+        failure = error
+    if failure is not None:
+        queue_unmirrored(call, using)
+    return failure
+
+
 def queue_unmirrored(call: Call, using: str | None = None) -> OutboxEntry:
     """Queue a device call of which the mirror knows already, or which it cannot digest."""
     entry = _entry_of(call, timezone.now())
@@ -236,8 +266,7 @@ def note_entry_point(url: object, application: str) -> None:
 def mirror_call(call: Call) -> Device | None:
     """Bring the mirror up to a call that was relayed with success: wholly, or not at all."""
     using = router.db_for_write(Device)
-    with transaction.atomic(using=using):
-        return mirror.note(call, now=timezone.now(), using=using)
+    return begun_anew(lambda: mirror.note(call, now=timezone.now(), using=using), using)
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:

@@ -17,9 +17,18 @@ from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery import bulk, connection, outbox, poller
 from django_pushwoosh.delivery.retention import purge
 from django_pushwoosh.delivery.worker import Worker
-from django_pushwoosh.models import BulkJob, BulkJobChunk, Device, Dispatch, OutboxEntry, ScheduledMessage
+from django_pushwoosh.models import (
+    BulkJob,
+    BulkJobChunk,
+    Device,
+    Dispatch,
+    OutboxEntry,
+    ScheduledMessage,
+    Statistic,
+    UserLink,
+)
 from django_pushwoosh.protocol.audience import Devices
-from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import InvalidMessage
 from django_pushwoosh.sandbox.app import Sandbox
@@ -260,3 +269,38 @@ def test_a_message_does_not_wait_for_whoever_takes_up_its_recipients_changes() -
     assert waited == [False]
     lanes = OutboxEntry.objects.filter(method="setTags").order_by("pk").values_list("lane", flat=True)
     assert list(lanes) == [OutboxEntry.Lane.USER_VISIBLE, OutboxEntry.Lane.TRANSACTIONAL]
+
+
+def noted(method: str, **arguments: object) -> Callable[[], object]:
+    call = Call(METHODS[method], "TEST0-00001", {"hwid": "phone", "device_type": 3, **arguments})
+    return lambda: push.mirror_call(call)
+
+
+def test_calls_that_are_all_the_first_of_a_device_make_one() -> None:
+    increment = {"Visits": {"operation": "increment", "value": 1}}
+    for number in range(5):
+        Device.objects.all().delete()
+        together(
+            noted("registerDevice", push_token="token", userId="ada", v="7.1.3"),
+            noted("applicationOpen", app_version="4.2"),
+            noted("registerUser", userId="ada"),
+            *[noted("setTags", tags=increment)] * 4,
+            *[noted("messageDeliveryEvent", hash=f"s_1_2_1-{number}")] * 3,
+        )
+
+        device = Device.objects.get()
+        assert (device.push_token, device.app_version, device.tags) == ("token", "4.2", {"Visits": 4})
+        assert UserLink.objects.open().get().user_id == "ada"
+    assert Statistic.objects.count() == 5
+
+
+def test_calls_about_the_same_devices_wait_for_each_other_and_not_crosswise() -> None:
+    browsers = [{"hwid": f"browser{number}", "platform": 11, "push_token": "token"} for number in range(10)]
+    more = {"hwid": None, "tags": {"Age": {"operation": 3, "value": "1"}}}
+    for _ in range(5):
+        together(
+            *[noted("multiRegisterDevice", push_devices=browsers, **more)] * 3,
+            *[noted("multiRegisterDevice", push_devices=browsers[::-1], **more)] * 3,
+        )
+
+    assert [device.tags for device in Device.objects.all()] == [{"Age": 30}] * 10

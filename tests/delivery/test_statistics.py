@@ -82,6 +82,13 @@ def test_another_device_hash_method_or_application_is_another_report(clock: Cloc
     assert Statistic.objects.count() == 5
 
 
+def test_a_broadcasts_devices_are_all_counted(clock: Clock) -> None:
+    for number in range(300):
+        report(clock, "messageDeliveryEvent", f"phone{number}")
+
+    assert push.statistics_of(CODE) == Statistics(deliveries=300)
+
+
 def test_what_belongs_to_the_hwid_does_not_pass_for_the_hash() -> None:
     """A hwid that ends as a hash begins makes no two reports the same."""
     from django.utils import timezone
