@@ -236,7 +236,7 @@ def test_the_demos_shop_speaks_by_it(page: Page, demo: Demo, files: dict[str, tu
         ("setTags", "refused", "wrong", 1, 401),
         ("createMessage", "refused", "demo-device-token", 1, 403),
         ("makeCoffee", "refused", "demo-device-token", 1, 404),
-        ("setTags", "noisy", "demo-device-token", 130, 429),
+        ("makeCoffee", "noisy", "demo-device-token", 130, 429),
     ],
 )
 def test_every_refusal_can_be_read_across_origins(
