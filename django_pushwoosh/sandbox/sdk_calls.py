@@ -11,10 +11,11 @@ from typing import Any
 
 from django_pushwoosh.protocol.methods import TEXT
 from django_pushwoosh.protocol.platforms import EMAIL, SMS, WHATSAPP
+from django_pushwoosh.protocol.tags import TagType
 from django_pushwoosh.sandbox.answering import CHANGED, Asked, Refused, Reply
 from django_pushwoosh.sandbox.device_calls import DEVICE_TYPES, describe, hwid_of, register_device, seen
 from django_pushwoosh.sandbox.state import Report, TestDevice
-from django_pushwoosh.sandbox.tagging import set_tags
+from django_pushwoosh.sandbox.tagging import set_tags, type_of
 
 MOST_ACTIVITIES = 100
 """Live activities that one device has at a time; the oldest make room."""
@@ -69,7 +70,7 @@ def multi_register_device(asked: Asked) -> Reply:
         if isinstance(kind, bool) or not isinstance(kind, int) or kind not in DEVICE_TYPES:
             raise Refused("Invalid device type")
     about = {name: asked.arguments[name] for name in ("language", "timezone") if name in asked.arguments}
-    about |= {"userId": asked.text("user_id"), "tags": _operations(_mapping(asked.arguments.get("tags")))}
+    about |= {"userId": asked.text("user_id"), "tags": _changes(asked, _mapping(asked.arguments.get("tags")))}
     for each in given:
         said = {name: value for name, value in (about | each).items() if value is not None}
         register_device(replace(asked, arguments=said))
@@ -80,7 +81,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _operations(tags: Mapping[str, Any]) -> dict[str, Any]:
+def _changes(asked: Asked, tags: Mapping[str, Any]) -> dict[str, Any]:
     """Changes of tags as setTags has them: here they are `{"operation": 0-3, "value", "values"}`, numbers in texts."""
     changes: dict[str, Any] = {}
     for name, given in tags.items():
@@ -89,7 +90,8 @@ def _operations(tags: Mapping[str, Any]) -> dict[str, Any]:
         value = given["values"] if given.get("values") is not None else given.get("value")
         match given.get("operation"):
             case 0:
-                changes[name] = value
+                is_integer = type_of(asked.state, asked.account, name) is TagType.INTEGER
+                changes[name] = _whole_number(value) if is_integer else value
             case 1:
                 changes[name] = {"operation": "append", "value": value}
             case 2:

@@ -11,10 +11,11 @@ import json
 import threading
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Request
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from example_project import web_sdk
 from tests.demo import Demo
@@ -208,6 +209,26 @@ def test_a_wrong_token_is_an_error_that_the_sdk_can_read(visitor: Visitor, demo:
     assert all(each["tags"] != {"City": "Oslo"} for each in demo.heard("setTags", hwid))
 
 
+def test_the_demos_shop_speaks_by_it(page: Page, demo: Demo, files: dict[str, tuple[str, bytes]]) -> None:
+    page.goto(f"{demo.site}/shop/")
+    said = page.locator("#said")
+    expect(said).to_contain_text("ready: this browser is DEMO0-00001_")
+    hwid = said.inner_text().split("ready: this browser is ")[1].split()[0]
+    for button in ("I live in Oslo", "I am Ada", "I buy bread"):
+        page.get_by_role("button", name=button).click()
+        expect(said).to_contain_text(f"{button} → OK")
+    until(lambda: demo.phone(hwid)["tags"].get("City") == "Oslo", 20, "the tag to arrive")
+    until(lambda: demo.phone(hwid)["user_id"] == "ada", 20, "the user to arrive")
+    until(lambda: demo.heard("postEvent", hwid)[-1]["event"] == "Bought", 20, "the event to arrive")
+    assert demo.speaks_for(hwid) == "ada"
+
+    demo.call("registerDevice", hwid=hwid, device_type=11, push_token=f"https://push.example/{hwid}")
+    until(lambda: demo.phone(hwid)["subscribed"], 20, "the registration to arrive")
+    demo.send(content="Fresh bread", title="Bakery", devices=[hwid], inbox_days=3)
+    page.reload()
+    expect(page.locator("#inbox")).to_contain_text("Bakery: Fresh bread")
+
+
 @pytest.mark.parametrize("credentials", ["omit", "include"])
 @pytest.mark.parametrize(
     ("method", "hwid", "token", "times", "status"),
@@ -215,7 +236,7 @@ def test_a_wrong_token_is_an_error_that_the_sdk_can_read(visitor: Visitor, demo:
         ("setTags", "refused", "wrong", 1, 401),
         ("createMessage", "refused", "demo-device-token", 1, 403),
         ("makeCoffee", "refused", "demo-device-token", 1, 404),
-        ("setTags", "noisy", "demo-device-token", 130, 429),
+        ("makeCoffee", "noisy", "demo-device-token", 130, 429),
     ],
 )
 def test_every_refusal_can_be_read_across_origins(
@@ -274,3 +295,22 @@ def test_a_preflight_is_answered_without_a_token(demo: Demo, method: str) -> Non
 def test_other_sites_are_not_let_in(demo: Demo, origin: str) -> None:
     _, headers = preflight(demo, "registerDevice", origin)
     assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"PATH": ""}, "npm is not here"),
+        ({"npm_config_registry": "http://127.0.0.1:9/", "npm_config_fetch_retries": "0"}, "npm could not fetch"),
+    ],
+)
+def test_where_it_cannot_be_fetched_that_is_told_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
+    monkeypatch.setattr(web_sdk, "FOLDER", tmp_path / "sdk")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(web_sdk.NotFetched, match=said):
+        web_sdk.install()
+    assert not list(tmp_path.glob("sdk/*"))
+    assert web_sdk.installed() is None

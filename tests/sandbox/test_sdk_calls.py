@@ -150,6 +150,7 @@ def test_a_person_is_registered_with_everything_at_once(call, sandbox):
         whatsapp_phone_number="+4712345678", language="en-US", timezone="7200", push_devices=[browser],
         tags={
             "Age": {"operation": 0, "value": "31"},
+            "Zip": {"operation": 0, "value": "0150"},
             "Interests": {"operation": 1, "values": ["c"]},
             "Old": {"operation": 2},
             "Visits": {"operation": 3, "value": "5"},
@@ -163,7 +164,7 @@ def test_a_person_is_registered_with_everything_at_once(call, sandbox):
     device = sandbox.phone("browser").device
     assert (device.push_token, device.timezone, device.language) == ("https://push.example/1", 7200, "en-US")
     assert device.attributes["public_key"] == "BNc"
-    assert device.own_tags == {"Age": "31", "Interests": ["a", "b", "c"], "Visits": 7}
+    assert device.own_tags == {"Age": 31, "Zip": "0150", "Interests": ["a", "b", "c"], "Visits": 7}
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ class Command(BaseCommand):
                 f"\n  Admin    http://{HOST}:{port}/admin/    (login admin / admin)"
                 f"\n  Gateway  http://{HOST}:{port}/json/1.3/<method>"
                 f"\n  Phones   http://{HOST}:{sandbox_port}/"
+                f"\n  Shop     http://{HOST}:{port}/shop/     (a page with the web SDK)"
                 "\n\n  Ctrl-C ends the demo.\n"
             )
             self.stdout.flush()
