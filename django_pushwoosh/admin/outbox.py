@@ -110,7 +110,8 @@ class OutboxEntryAdmin(RecordAdmin):
     actions = ["retry", "discard", "cancel"]
     inlines = [AttemptInline]
     fields = [
-        "method", "state_shown", "told", "application", "api_root", "key_shown", "lane", "is_capped", "body_shown",
+        "method", "state_shown", "told", "application", "api_root", "key_shown", "lane", "is_capped", "is_tokenless",
+        "body_shown",
         "created_at", "due_at", "expires_at", "begun_at", "tried_since", "doubtful_since", "settled_at",
         "attempts_made", "lease_expires_at", "message_shown", "job_shown", "request_shown",
     ]  # fmt: skip

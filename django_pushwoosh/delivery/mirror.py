@@ -31,8 +31,11 @@ _ABOUT_ADDRESS = frozenset({"registerEmail", "registerEmailUser", "setEmailTags"
 """Android sends the phone's hwid along with these; they say nothing about the phone."""
 
 
-def note(call: Call, *, now: datetime, using: str | None = None) -> Device | None:
-    """Bring the mirror up to what a device call says; any call may be the first sight of a device."""
+def note(call: Call, *, now: datetime, using: str | None = None, django_user: Any = None) -> Device | None:
+    """Bring the mirror up to what a device call says; any call may be the first sight of a device.
+
+    `django_user` is who made it, where that is known: the link gets it, if the device speaks for somebody.
+    """
     arguments = call.arguments
     platform = _platform(arguments.get("device_type"))
     hwid = hwid_of(call)
@@ -65,7 +68,7 @@ def note(call: Call, *, now: datetime, using: str | None = None) -> Device | Non
             for name, value in changes.items():
                 setattr(device, name, value)
         if method in ("registerUser", "registerDevice"):
-            _link(device, arguments, method, now, using)
+            _link(device, arguments, method, now, using, django_user)
     if method in ("setTags", "registerDevice") and "tags" in changes:
         named = arguments["tags"]
         tag_mirror.learn_types(
@@ -90,14 +93,19 @@ def hwid_of(call: Call) -> str:
 def link(
     device: Device, user_id: str, *, now: datetime, django_user: Any = None, using: str | None = None
 ) -> UserLink | None:
-    """Make a device speak for a user id; the earlier link is closed and kept. `None` if it is anonymous again."""
+    """Make a device speak for a user id; the earlier link is closed and kept. `None` if it is anonymous again.
+
+    Where the user id stays and only the Django user becomes known, so does the link; another Django user gets another.
+    """
     using = using or router.db_for_write(UserLink)
     links = UserLink.objects.using(using).filter(device=device)
     with transaction.atomic(using=using):
         _locked(device.application, device.hwid, using)
         current = links.open().first()
-        if current is not None and current.user_id == user_id:
-            if django_user is not None and current.django_user_id != django_user.pk:
+        known = current.django_user_id if current is not None else None
+        is_same = django_user is None or known in (None, django_user.pk)
+        if current is not None and current.user_id == user_id and is_same:
+            if django_user is not None and known is None:
                 links.filter(pk=current.pk).update(django_user=django_user)
             return current
         if current is not None:
@@ -155,13 +163,15 @@ def _attributes(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _link(device: Device, arguments: Mapping[str, Any], method: str, now: datetime, using: str) -> None:
+def _link(
+    device: Device, arguments: Mapping[str, Any], method: str, now: datetime, using: str, django_user: Any
+) -> None:
     user_id = arguments.get("userId")
     if user_id is None or user_id == "":
         # registerUser without a user id means the hwid; registerDevice without one says nothing about the user.
         user_id = device.hwid if method == "registerUser" else None
     if isinstance(user_id, str) and _fits(user_id, 255):
-        link(device, user_id, now=now, using=using)
+        link(device, user_id, now=now, django_user=django_user, using=using)
 
 
 def _tag_user(call: Call, using: str | None) -> None:

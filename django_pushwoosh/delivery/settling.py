@@ -26,7 +26,7 @@ from django_pushwoosh.protocol.answers import JobStarted, MessagesCreated, warni
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import CallError, NotSent, OutcomeUnknown, Rejected
-from django_pushwoosh.protocol.refusals import condemns, told_warnings
+from django_pushwoosh.protocol.refusals import condemns, may_lack_token, told_warnings, told_without_token
 from django_pushwoosh.signals import application_paused
 
 logger = logging.getLogger("django_pushwoosh")
@@ -188,6 +188,12 @@ class Settler:
 
     def _failed(self, batch: Batch, error: CallError, started: datetime) -> None:
         entries = batch.entries
+        if batch.is_tokenless and may_lack_token(error):
+            # Whoever sent it could otherwise stop the application for everybody.
+            error = told_without_token(error)
+            self._log(entries, started, error, error.answer, batch)
+            self._fail_each(entries, error, started)
+            return
         codes = _codes_before(error) if batch.kind is Kind.SHARED and len(entries) > 1 else None
         if codes is not None and isinstance(error, Rejected) and (codes or not condemns(error)):
             self._parted(batch, error, codes, started)

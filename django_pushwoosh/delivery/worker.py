@@ -380,7 +380,8 @@ class Worker:
 
     @staticmethod
     def _send(job: Job) -> Answer:
-        return connection.send(job.call, job.application)
+        is_tokenless = isinstance(job, Batch) and job.is_tokenless
+        return connection.send(job.call, job.application, is_tokenless=is_tokenless)
 
     def _finish_all(self, finished: list[tuple[Job, Future[Answer]]]) -> None:
         plain: list[Success] = []

@@ -21,7 +21,7 @@ from django_pushwoosh.protocol.methods import Body, Method
 
 """Levels of nesting. SDKs use five; databases and Pushwoosh end somewhere."""
 
-SCOPE = ("request", "application", "hwid", "userId", "user_id", "email")
+SCOPE = ("request", "application", "hwid", "userId", "user_id", "oldUserId", "newUserId", "email")
 """The names that decide whom a call is about."""
 
 _SCOPE = {name.casefold(): name for name in SCOPE}
@@ -83,6 +83,9 @@ def parse(body: bytes) -> Incoming:
     if not isinstance(arguments, dict):
         raise MalformedRequest('"request" must be a JSON object.')
     _check_names(arguments)
+    # A second scope around the one that is checked, or within it, would be read by somebody.
+    if is_wrapped and ("request" in arguments or any(name in document for name in SCOPE if name != "request")):
+        raise MalformedRequest('Whom a call is about stands in "request", and only once.')
     return Incoming(body, arguments, is_wrapped)
 
 

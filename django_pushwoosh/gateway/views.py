@@ -20,10 +20,12 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from django_pushwoosh.conf import CODE, Application, settings
-from django_pushwoosh.gateway.authentication import check_lending, speaker_of
+from django_pushwoosh.gateway.authentication import identify
 from django_pushwoosh.gateway.forwarding import forward, told_without_values
+from django_pushwoosh.gateway.lending import check_no_secret, lent, speaker_of
 from django_pushwoosh.gateway.parsers import TooLarge, read
 from django_pushwoosh.gateway.renderers import Refused, envelope
+from django_pushwoosh.gateway.users import bound
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.envelope import ARGUMENT_ERROR, MalformedRequest
 from django_pushwoosh.protocol.errors import Invalid
@@ -85,6 +87,7 @@ class GatewayView(APIView):
 def take(request: HttpRequest, name: str) -> HttpResponse:
     """Check a call, and do what its method's policy says. Raises `Refused`."""
     method = _method(name)
+    caller = identify(request)
     is_permitted = method.policy is Policy.REFUSED and _may_reach_beyond(request, method)
     try:
         incoming = read(request)
@@ -95,19 +98,17 @@ def take(request: HttpRequest, name: str) -> HttpResponse:
         raise Refused(400, str(error)) from None
     arguments = incoming.arguments
     application = _application(arguments.get("application"))
-    if application.api_token and application.api_token.encode() in incoming.raw:
-        # Bodies are stored as they came, and tokens never are.
-        raise Refused(
-            403, "The call carries the server's API token, which no app may have: take it out, and replace it."
-        )
     speaker = speaker_of(request, application)
     refusal = refusal_of(method, arguments)
     if refusal:
         raise Refused(ARGUMENT_ERROR, refusal)
     call = Call(method, application.code, arguments, incoming.raw)
+    check_no_secret(call, application)
     if name in OF_ALL_DEVICES and not call.hwid:
         is_permitted = _may_reach_beyond(request, method, " without a hwid")
-    check_lending(call, application, speaker, is_permitted=is_permitted)
+    if not is_permitted:
+        call = bound(call, caller)
+    speaker = lent(call, application, speaker, caller, is_permitted=is_permitted)
     return forward(call, application, speaker)
 
 

@@ -165,32 +165,37 @@ def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntr
     return queue_call(Call.of("deleteUser", settings.application(application).code, user_id=user_id))
 
 
-def queue_call(call: Call, using: str | None = None) -> OutboxEntry:
-    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device."""
+def queue_call(
+    call: Call, using: str | None = None, *, django_user: AbstractBaseUser | None = None, is_tokenless: bool = False
+) -> OutboxEntry:
+    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device.
+
+    `django_user` is who makes it, where that is known. One that `is_tokenless` is sent without our device token.
+    """
     using = using or router.db_for_write(OutboxEntry)
     now = timezone.now()
     with transaction.atomic(using=using, savepoint=False):
         clause = mirror.clause(call, now=now, using=using)
-        entry = _entry_of(call, now)
+        entry = _entry_of(call, now, is_tokenless=is_tokenless)
         if clause is not None and outbox.enqueue_along(entry, clause, using):
             tag_mirror.learn_types(call.application, clause.tags, using=using)
             return entry
-        mirror.note(call, now=now, using=using)
+        mirror.note(call, now=now, using=using, django_user=django_user)
         if clause is None:
             outbox.enqueue_all([entry], using=using)
     return entry
 
 
-def queue_unmirrored(call: Call, using: str | None = None) -> OutboxEntry:
+def queue_unmirrored(call: Call, using: str | None = None, *, is_tokenless: bool = False) -> OutboxEntry:
     """Queue a device call of which the mirror knows already, or which it cannot digest."""
-    entry = _entry_of(call, timezone.now())
+    entry = _entry_of(call, timezone.now(), is_tokenless=is_tokenless)
     outbox.enqueue_all([entry], using=using)
     return entry
 
 
-def _entry_of(call: Call, now: datetime) -> OutboxEntry:
+def _entry_of(call: Call, now: datetime, *, is_tokenless: bool = False) -> OutboxEntry:
     application = settings.application(call.application)
-    return outbox.entry_of(call, key=key_of(call), application=application, now=now)
+    return outbox.entry_of(call, key=key_of(call), application=application, now=now, is_tokenless=is_tokenless)
 
 
 def key_of(call: Call) -> str:
@@ -208,13 +213,16 @@ def is_behind(call: Call) -> bool:
 
 
 def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, str], bytes]:
-    """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`."""
+    """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`.
+
+    `authorization` is the header to send: `None` puts our device token in, an empty one sends none.
+    """
     return connection.relay(call, settings.application(call.application), authorization=authorization)
 
 
-def mirror_call(call: Call) -> Device | None:
-    """Bring the mirror up to a call that was relayed with success."""
-    return mirror.note(call, now=timezone.now())
+def mirror_call(call: Call, *, django_user: AbstractBaseUser | None = None) -> Device | None:
+    """Bring the mirror up to a call that was relayed with success; `django_user` is who made it, if that is known."""
+    return mirror.note(call, now=timezone.now(), django_user=django_user)
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:
