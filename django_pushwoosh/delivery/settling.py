@@ -22,6 +22,7 @@ from django_pushwoosh.delivery.batching import Batch, Kind
 from django_pushwoosh.delivery.deadlocks import begun_anew
 from django_pushwoosh.delivery.reconnecting import let_go_if_broken
 from django_pushwoosh.models import OutboxEntry, Pause, storable
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.answers import JobStarted, MessagesCreated, warnings_in
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
@@ -262,7 +263,7 @@ class Settler:
         told = storable(str(error))
         if outbox.settle([entry], status, now=now, told=told, attempts=attempts):
             results.ended(entry, status, error, now=now)
-            logger.warning("%s %s: %s", entry, status, told)
+            logger.warning("%s %s: %s", entry, status, masked(told))
 
     def _may_go_again(self, entry: OutboxEntry, error: CallError, now: datetime, started: datetime) -> bool:
         if entry.attempts_made + 1 >= outbox.MIN_ATTEMPTS and now - (entry.tried_since or now) > outbox.MAX_AGE:
@@ -296,7 +297,7 @@ class Settler:
     def _pause(self, code: str, reason: str, now: datetime) -> None:
         pauses = Pause.objects.using(self._using)
         pauses.bulk_create([Pause(application=code, reason=reason, since=now)], ignore_conflicts=True)
-        logger.error("Application %s is paused: %s", code, reason)
+        logger.error("Application %s is paused: %s", code, masked(reason))
         transaction.on_commit(
             lambda: application_paused.send_robust(Pause, application=code, reason=reason),
             using=self._using,

@@ -7,13 +7,13 @@ the SDK is told 200 either way, for it would not try again.
 from __future__ import annotations
 
 import logging
-import traceback
 
 from django.db import InterfaceError, OperationalError, router, transaction
 from django.http import HttpResponse
 
 from django_pushwoosh import push
 from django_pushwoosh.conf import Application, settings
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.gateway.lending import Speaker
 from django_pushwoosh.gateway.renderers import Refused, accepted, passed_on
 from django_pushwoosh.models import OutboxEntry, Pause
@@ -36,11 +36,6 @@ def forward(call: Call, application: Application, speaker: Speaker) -> HttpRespo
     elif may_queue and (call.method.policy is not Policy.RELAY_ELSE_QUEUE or _has_to_wait(call)):
         return _queued(call, speaker)
     return _relayed(call, speaker, may_queue=may_queue)
-
-
-def told_without_values(error: BaseException) -> str:
-    """An exception for the log: its kind and where, but no value, for that may be somebody's number."""
-    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
 
 
 def _has_to_wait(call: Call) -> bool:

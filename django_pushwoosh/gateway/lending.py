@@ -17,9 +17,9 @@ from django.utils.crypto import constant_time_compare
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.gateway.authentication import Caller
 from django_pushwoosh.gateway.renderers import Refused
+from django_pushwoosh.protocol.addresses import is_address
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.methods import AskedBy
-from django_pushwoosh.protocol.platforms import EMAIL, SMS, WHATSAPP
 
 NONE = ("", "null", "(null)")
 """What the SDKs write where the app was given no token."""
@@ -30,9 +30,6 @@ BEYOND = frozenset({
     "userids", "users", "whatsapp_phone_number",
 })  # fmt: skip
 """Names, in small letters, that tell whom else a call could be about than its hwid."""
-
-ADDRESSES = (EMAIL.number, SMS.number, WHATSAPP.number)
-"""Platforms whose hwids are addresses of people, which anybody may know."""
 
 SECRET_LENGTH = 8
 """What is shorter may be a word of any body."""
@@ -107,15 +104,12 @@ def is_about_one_device(call: Call) -> bool:
         return False
     if not any(argument.name == "hwid" for argument in row.arguments):
         return False
-    return not is_address(call) and not any(name.casefold() in BEYOND for name in call.arguments)
+    return not is_of_address(call) and not any(name.casefold() in BEYOND for name in call.arguments)
 
 
-def is_address(call: Call) -> bool:
+def is_of_address(call: Call) -> bool:
     """Whether the hwid is a person's number or e-mail address: it is no secret, so knowing it proves nothing."""
-    hwid = call.hwid
-    if "@" in hwid or hwid.startswith("+") or hwid.casefold().startswith("whatsapp:"):
-        return True
-    return str(call.arguments.get("device_type")) in map(str, ADDRESSES)
+    return is_address(call.hwid, call.arguments.get("device_type"))
 
 
 def check_no_secret(call: Call, application: Application) -> None:

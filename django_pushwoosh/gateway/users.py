@@ -10,7 +10,7 @@ from typing import Any
 
 from django_pushwoosh.conf import settings
 from django_pushwoosh.gateway.authentication import Caller
-from django_pushwoosh.gateway.lending import is_address
+from django_pushwoosh.gateway.lending import is_of_address
 from django_pushwoosh.gateway.renderers import Refused
 from django_pushwoosh.gateway.splicing import with_text
 from django_pushwoosh.models import Device, UserLink, canonical_hwid, is_storable
@@ -63,7 +63,7 @@ def _may_name(call: Call, value: Any, own: str, caller: Caller) -> bool:
         return True
     if not _fits(value):
         return False
-    if not hwid or is_address(call):
+    if not hwid or is_of_address(call):
         # Addresses are registered in the name of the device that speaks, which does not say its hwid here.
         return _names_device(call, value)
     # What works in the background (statistics, service workers) often has no credentials.

@@ -20,8 +20,9 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from django_pushwoosh.conf import CODE, Application, settings
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.gateway.authentication import identify
-from django_pushwoosh.gateway.forwarding import forward, told_without_values
+from django_pushwoosh.gateway.forwarding import forward
 from django_pushwoosh.gateway.lending import check_no_secret, lent, speaker_of
 from django_pushwoosh.gateway.parsers import TooLarge, read
 from django_pushwoosh.gateway.renderers import Refused, envelope
