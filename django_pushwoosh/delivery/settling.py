@@ -295,9 +295,10 @@ class Settler:
             attempts.write(attempts.of_entries(entries, started, now, error, answer, batch), self._using)
 
     def _pause(self, code: str, reason: str, now: datetime) -> None:
+        reason = masked(reason)
         pauses = Pause.objects.using(self._using)
         pauses.bulk_create([Pause(application=code, reason=reason, since=now)], ignore_conflicts=True)
-        logger.error("Application %s is paused: %s", code, masked(reason))
+        logger.error("Application %s is paused: %s", code, reason)
         transaction.on_commit(
             lambda: application_paused.send_robust(Pause, application=code, reason=reason),
             using=self._using,

@@ -25,6 +25,7 @@ from rest_framework.request import Request
 from django_pushwoosh.conf import Speakers, settings
 from django_pushwoosh.gateway.parsers import TooLarge, read
 from django_pushwoosh.gateway.renderers import Refused
+from django_pushwoosh.gateway.sessions import SiteSession
 from django_pushwoosh.protocol.envelope import MalformedRequest
 
 ASKED_IN_A_DIALOG = ("basic", "digest", "negotiate", "ntlm")
@@ -159,6 +160,9 @@ def _check_csrf(asked: Request, by: Any, *, is_session: bool) -> None:
 
     The view itself is exempt, and a class that the host made lax, or that reads the session on its own, asks nobody.
     """
+    if isinstance(by, SiteSession):
+        # It has looked at the page's origin.
+        return
     if isinstance(by, SessionAuthentication) or is_session:
         SessionAuthentication.enforce_csrf(by, asked)
 
@@ -170,7 +174,9 @@ def _refusal_of(error: exceptions.APIException, asked: Request) -> Refused:
         return Refused(429, f"Too many attempts: try again in {seconds} s.", Retry_After=str(seconds))
     if isinstance(error, exceptions.PermissionDenied):
         return Refused(
-            403, "The credentials were not accepted; with a session's cookie the CSRF token has to come along."
+            403,
+            "The credentials were not accepted. With a session's cookie the CSRF token has to come along, or the call "
+            "from a page of the site (see SiteSession in docs/gateway.md).",
         )
     if error.status_code >= 500:
         return Refused(503, "Who calls cannot be checked at the moment: try again later.")

@@ -287,6 +287,36 @@ class TestASessionsCookie:
         envelope = browser.post("getTags", {"request": PHONE}, **{"X-Authorization": "Bearer ada"})
         assert envelope["status_code"] == 200
 
+    @pytest.fixture
+    def _site_session(self, settings, rules):
+        rules()
+        site_session = "django_pushwoosh.gateway.sessions.SiteSession"
+        settings.PUSHWOOSH = {**settings.PUSHWOOSH, "GATEWAY_AUTHENTICATION": [site_session]}
+        settings.CSRF_TRUSTED_ORIGINS = ["https://*.shop.example"]
+
+    @pytest.mark.usefixtures("_site_session")
+    @pytest.mark.parametrize("origin", ["http://testserver", "https://www.shop.example"])
+    def test_of_the_sites_own_pages_counts_for_the_web_sdk(self, origin, browser, wire, ada):
+        body = {"request": {**PHONE, "userId": "ada"}}
+        assert browser.post("registerUser", body, Origin=origin)["status_code"] == 200
+        assert UserLink.objects.get().django_user == ada
+
+    @pytest.mark.usefixtures("_site_session")
+    @pytest.mark.parametrize(
+        "origin",
+        ["https://evil.example", "https://testserver", "http://www.shop.example", "null", "", "http://testserver.evil"],
+    )
+    def test_of_another_page_does_not(self, origin, browser, wire):
+        for headers in ({"Origin": origin}, {"Origin": origin, "Referer": "http://testserver/"}, {}):
+            envelope = browser.post("registerUser", {"request": {**PHONE, "userId": "ada"}}, **headers)
+            assert envelope["status_code"] == 403
+        assert not UserLink.objects.exists()
+
+    @pytest.mark.usefixtures("_site_session")
+    def test_who_is_not_logged_in_may_come_from_anywhere(self, wire, sandbox):
+        strict = Sdk(Client(enforce_csrf_checks=True))
+        assert strict.post("getTags", {"request": PHONE}, Origin="https://elsewhere.example")["status_code"] == 200
+
     def test_without_classes_it_means_nothing(self, browser, wire):
         assert browser.call("registerUser", userId="ada")["status_code"] == 200
         assert UserLink.objects.get().django_user is None

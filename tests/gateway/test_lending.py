@@ -167,7 +167,13 @@ class Upstream:
 
 
 @pytest.fixture
-def upstream(settings: Any, clock: Any) -> Iterator[Upstream]:
+def options() -> dict[str, Any]:
+    """How Pushwoosh behaves."""
+    return {}
+
+
+@pytest.fixture
+def upstream(settings: Any, clock: Any, options: dict[str, Any]) -> Iterator[Upstream]:
     settings.PUSHWOOSH = {
         **settings.PUSHWOOSH,
         "APPLICATIONS": APPLICATIONS,
@@ -175,7 +181,7 @@ def upstream(settings: Any, clock: Any) -> Iterator[Upstream]:
         "THROTTLE": {"PER_HWID": None},
     }
     recorded.transport.__init__()  # type: ignore[misc]
-    with use_sandbox(sleep=lambda seconds: clock.advance(seconds=seconds)) as sandbox:
+    with use_sandbox(sleep=lambda seconds: clock.advance(seconds=seconds), **options) as sandbox:
         yield Upstream(recorded.transport, sandbox)
     recorded.transport.__init__()  # type: ignore[misc]
 
@@ -248,6 +254,21 @@ def test_the_list_of_what_is_about_a_device_is_no_longer_than_what_is_lent(sdk, 
         [sent] = upstream.wire.sent
         assert sent.authorization == "Token first-device-token", name
         assert upstream.check() == 1
+
+
+@pytest.mark.parametrize("options", [{"requires_device_token": True}])
+def test_where_pushwoosh_asks_for_a_token_everywhere_it_takes_what_devices_say_alone(sdk, upstream):
+    """By the sandbox's own word: whatever it took had come with a token."""
+    for method in WHOLE_TABLE:
+        for scope in SCOPES:
+            sdk.post(method, body_of(method, scope))
+    drained()
+    taken = [request for request in upstream.sandbox.requests if request.http_status == 200]
+    assert {request.method for request in taken} <= ABOUT_A_DEVICE
+    assert {request.arguments["hwid"] for request in taken} == {HWID, "foreign"}
+    refused = {request.method for request in upstream.sandbox.requests if request.http_status == 401}
+    assert {"registerEmail", "setEmailTags", "multiRegisterDevice"} <= refused
+    upstream.check()
 
 
 NAMES = st.sampled_from(
