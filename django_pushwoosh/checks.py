@@ -13,12 +13,13 @@ from django.db import DatabaseError, connections
 from django.utils.module_loading import import_string
 
 from django_pushwoosh import tasks
-from django_pushwoosh.conf import settings
+from django_pushwoosh.conf import Speakers, settings
 from django_pushwoosh.delivery import strangers
 from django_pushwoosh.delivery.slots_redis import client_of
 from django_pushwoosh.models import OutboxEntry
 
 OURS = (tasks.drain, tasks.follow, tasks.purge)
+SECRET_LENGTH = 16
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -37,8 +38,8 @@ def check_settings(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
         applications = settings.applications
         settings.account()
         _ = settings.throttle, settings.engine, settings.timeout, settings.relay_timeout, settings.governor
-        _ = settings.expire_after, settings.retention, settings.connections
         _ = settings.gateway_policies, settings.relays_unknown_methods, settings.gateway_url
+        _ = settings.expire_after, settings.retention, settings.connections, settings.speakers
     except (ImproperlyConfigured, TypeError, ValueError) as error:
         yield Error(f"The setting PUSHWOOSH is wrong: {error}", id="django_pushwoosh.E001")
         return
@@ -76,6 +77,46 @@ def check_settings(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
             yield Error(str(error), id="django_pushwoosh.E006")
     if not getattr(django_settings, "USE_TZ", True):
         yield Error("django-pushwoosh needs USE_TZ = True.", id="django_pushwoosh.E005")
+    yield from _of_speakers(settings.speakers)
+
+
+def _of_speakers(rules: Speakers) -> Iterable[CheckMessage]:
+    """Who may speak at the gateway."""
+    for each in rules.authentication:
+        try:
+            found = import_string(each) if isinstance(each, str) else each
+        except Exception as error:
+            # An import runs the host's code, which may fail in any way.
+            told = f"cannot be imported: {type(error).__name__}: {error}"
+        else:
+            if isinstance(found, type) and callable(getattr(found, "authenticate", None)):
+                continue
+            told = "is no authentication class of REST framework's kind."
+        yield Error(f'PUSHWOOSH["GATEWAY_AUTHENTICATION"]: {each} {told}', id="django_pushwoosh.E010")
+    if not all(rules.secrets) or (rules.is_secret_required and not rules.secrets):
+        yield Error(
+            'PUSHWOOSH["GATEWAY_SECRET"] is empty, or required and missing: nobody can send it.',
+            hint="Leave it out where there is none; the environment it is read from may lack it.",
+            id="django_pushwoosh.E011",
+        )
+    if rules.is_authentication_required and not rules.authentication:
+        yield Error(
+            'PUSHWOOSH["GATEWAY_AUTHENTICATION_REQUIRED"] refuses every call, for GATEWAY_AUTHENTICATION is empty.',
+            id="django_pushwoosh.E012",
+        )
+    if any(0 < len(each) < SECRET_LENGTH for each in rules.secrets):
+        yield Warning(
+            f'PUSHWOOSH["GATEWAY_SECRET"] has fewer than {SECRET_LENGTH} characters, and can be guessed.',
+            hint='Make one: python -c "import secrets; print(secrets.token_urlsafe())"',
+            id="django_pushwoosh.W020",
+        )
+    if rules.user_ids != "take" and not rules.authentication:
+        yield Warning(
+            f'PUSHWOOSH["GATEWAY_USER_ID"] is "{rules.user_ids}", and nothing says who calls: no device can be a '
+            "user's.",
+            hint="Set GATEWAY_AUTHENTICATION too.",
+            id="django_pushwoosh.W021",
+        )
 
 
 def check_databases(app_configs: Any, databases: Any = None, **_kwargs: Any) -> Iterable[CheckMessage]:

@@ -34,6 +34,9 @@ CODE = re.compile(r"[0-9A-Z]{5}-[0-9A-Z]{5}")
 RATE = re.compile(r"(\d+)/(second|minute|hour)")
 DATABASE = re.compile(r"(/\d*)?")
 GATEWAY_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
+HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+TAKEN_HEADERS = ("authorization", "cookie", "host", "origin", "content-type", "content-length", "x-forwarded-for")
+"""Headers that say something else already."""
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 
@@ -80,6 +83,29 @@ class Throttle:
     per_address: tuple[int, int] | None = None
     trusted_proxies: int = 0
     max_wait: float = 5.0
+
+
+OWN_HEADERS = ("X-Gateway-Secret", "X-Authorization")
+USER_POLICIES = ("take", "refuse", "replace")
+"""What may become of a user id in a gateway call's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speakers:
+    """Who may speak at the gateway. The secrets show in no `repr`.
+
+    `authentication` are dotted paths of REST framework's authentication classes, or such classes; they read
+    `credentials_header` in place of `Authorization`. `user_ids` says what becomes of a user id in a body: "take",
+    "refuse" or "replace".
+    """
+
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secret_header: str = OWN_HEADERS[0]
+    is_secret_required: bool = False
+    authentication: tuple[Any, ...] = ()
+    credentials_header: str = OWN_HEADERS[1]
+    is_authentication_required: bool = False
+    user_ids: str = "take"
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +323,13 @@ class Settings:
             return named  # type: ignore[no-any-return]
         if "." in named:
             return import_string(named)  # type: ignore[no-any-return]
-        return lambda user: str(getattr(user, named))
+
+        def field_of(user: Any) -> str:
+            value = getattr(user, named)
+            # Users who have none must not become one user called "None".
+            return "" if value is None else str(value)
+
+        return field_of
 
     @property
     def may_reach_beyond(self) -> Callable[..., bool] | None:
@@ -343,6 +375,39 @@ class Settings:
         It goes out as `X-Forwarded-For`, read as `THROTTLE["TRUSTED_PROXIES"]` says.
         """
         return bool(self._all.get("GATEWAY_FORWARDED_FOR", False))
+
+    @property
+    def speakers(self) -> Speakers:
+        """`GATEWAY_SECRET`, `GATEWAY_AUTHENTICATION` and what belongs to them: who may speak at the gateway."""
+        row = self._all
+        named = row.get("GATEWAY_SECRET")
+        secrets = (named,) if isinstance(named, str) else named or ()
+        if not isinstance(secrets, list | tuple) or not all(isinstance(each, str) for each in secrets):
+            raise ImproperlyConfigured('PUSHWOOSH["GATEWAY_SECRET"] must be a text, or a list of texts.')
+        classes = row.get("GATEWAY_AUTHENTICATION", ())
+        if not isinstance(classes, list | tuple):
+            raise ImproperlyConfigured('PUSHWOOSH["GATEWAY_AUTHENTICATION"] must be a list of dotted paths.')
+        # Nobody is known where nobody asks; where somebody does, a user id is believed of nobody else.
+        user_ids = row.get("GATEWAY_USER_ID", "refuse" if classes else "take")
+        if user_ids not in USER_POLICIES:
+            raise ImproperlyConfigured(f'PUSHWOOSH["GATEWAY_USER_ID"] must be one of: {", ".join(USER_POLICIES)}.')
+        headers = []
+        for name, default in zip(("GATEWAY_SECRET_HEADER", "GATEWAY_CREDENTIALS_HEADER"), OWN_HEADERS, strict=True):
+            header = row.get(name, default)
+            if not isinstance(header, str) or not HEADER.fullmatch(header) or header.lower() in TAKEN_HEADERS:
+                raise ImproperlyConfigured(f'PUSHWOOSH["{name}"] must be the name of a header of your own.')
+            headers.append(header)
+        if headers[0].lower() == headers[1].lower():
+            raise ImproperlyConfigured(f"PUSHWOOSH names {headers[0]} for the secret and for the credentials.")
+        return Speakers(
+            tuple(each.strip() for each in secrets),
+            headers[0],
+            bool(row.get("GATEWAY_SECRET_REQUIRED", False)),
+            tuple(classes),
+            headers[1],
+            bool(row.get("GATEWAY_AUTHENTICATION_REQUIRED", False)),
+            user_ids,
+        )
 
     @property
     def gateway_body_limit(self) -> int:

@@ -90,6 +90,13 @@ def test_no_repr_shows_a_token(settings: Any) -> None:
         {**applications(default={"CODE": "AAAAA-11111"}), "GOVERNOR": 5},
         {**applications(default={"CODE": "AAAAA-11111"}), "GOVERNOR": "redis"},
         {**applications(default={"CODE": "AAAAA-11111"}), "ACCOUNTS": {"default": {"REQUESTS_PER_MINUTE": "many"}}},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GATEWAY_SECRET": 5},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GATEWAY_SECRET": [5]},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GATEWAY_SECRET_HEADER": "Authorization"},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GATEWAY_SECRET_HEADER": "HTTP_X_SECRET"},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GATEWAY_CREDENTIALS_HEADER": "X-Gateway-Secret"},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GATEWAY_AUTHENTICATION": "shop.Bearer"},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GATEWAY_USER_ID": "believe"},
     ],
 )
 def test_a_wrong_setting_is_told_by_the_checks(settings: Any, wrong: Any) -> None:
@@ -110,6 +117,47 @@ def test_what_is_missing_is_told_by_the_checks(settings: Any) -> None:
 
     settings.PUSHWOOSH = {"TRANSPORT": "no.such", **applications(default={"CODE": "AAAAA-11111", **TOKENS})}
     assert ids(checks.check_settings(None)) == {"E004"}
+
+
+SESSION = "rest_framework.authentication.SessionAuthentication"
+SECRET = "a-secret-of-16-ch"
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        ({}, set()),
+        ({"GATEWAY_SECRET": SECRET, "GATEWAY_SECRET_REQUIRED": True}, set()),
+        ({"GATEWAY_SECRET": [SECRET, SECRET[::-1]]}, set()),
+        ({"GATEWAY_SECRET": None}, set()),
+        ({"GATEWAY_SECRET": ""}, {"E011"}),
+        ({"GATEWAY_SECRET": [SECRET, " "]}, {"E011"}),
+        ({"GATEWAY_SECRET_REQUIRED": True}, {"E011"}),
+        ({"GATEWAY_SECRET": "short"}, {"W020"}),
+        ({"GATEWAY_AUTHENTICATION": [SESSION], "GATEWAY_USER_ID": "replace"}, set()),
+        ({"GATEWAY_AUTHENTICATION": ["no.such"]}, {"E010"}),
+        ({"GATEWAY_AUTHENTICATION": ["words"]}, {"E010"}),
+        ({"GATEWAY_AUTHENTICATION": ["tests.test_conf.shouted", SESSION]}, {"E010"}),
+        ({"GATEWAY_AUTHENTICATION": [5]}, {"E010"}),
+        ({"GATEWAY_AUTHENTICATION_REQUIRED": True}, {"E012"}),
+        ({"GATEWAY_USER_ID": "refuse"}, {"W021"}),
+        ({"GATEWAY_USER_ID": "replace"}, {"W021"}),
+        ({"GATEWAY_USER_ID": "take"}, set()),
+    ],
+)
+def test_who_may_speak_is_checked(settings: Any, rules: dict[str, Any], found: set[str]) -> None:
+    settings.PUSHWOOSH = {**rules, **applications(default={"CODE": "AAAAA-11111", **TOKENS})}
+
+    told = list(checks.check_settings(None))
+    assert ids(told) == found
+    assert "short" not in str(told)
+
+
+def test_user_ids_are_refused_as_soon_as_somebody_says_who_calls(settings: Any) -> None:
+    assert pushwoosh.speakers.user_ids == "take"
+
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "GATEWAY_AUTHENTICATION": [SESSION]}
+    assert pushwoosh.speakers.user_ids == "refuse"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +235,10 @@ def test_a_users_id_comes_from_a_field_or_a_callable(settings: Any) -> None:
 
     settings.PUSHWOOSH = {**settings.PUSHWOOSH, "USER_ID": "username"}
     assert pushwoosh.user_id(user) == "ada"
+
+    user.last_login = None
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "USER_ID": "last_login"}
+    assert pushwoosh.user_id(user) == ""
 
     settings.PUSHWOOSH = {**settings.PUSHWOOSH, "USER_ID": "tests.test_conf.shouted"}
     assert pushwoosh.user_id(user) == "ADA"

@@ -43,9 +43,10 @@ from django_pushwoosh.admin.following import (
     when_words,
 )
 from django_pushwoosh.admin.forms import AUDIENCE_LABELS, ComposerForm
-from django_pushwoosh.admin.masking import is_numbered, masked, sees_numbers
+from django_pushwoosh.admin.masking import is_numbered, sees_numbers
 from django_pushwoosh.admin.records import RecordAdmin, minute
 from django_pushwoosh.models import Dispatch, OutboxEntry, ScheduledMessage
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.errors import Invalid
 
 DRAFT = ScheduledMessage.Status.DRAFT

@@ -17,11 +17,11 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext, ngettext
 
 from django_pushwoosh import push
-from django_pushwoosh.admin.masking import masked
 from django_pushwoosh.admin.notices import of_others, paused_by_settings, words_of
 from django_pushwoosh.conf import settings
 from django_pushwoosh.delivery.statistics import of_dispatches
 from django_pushwoosh.models import Attempt, Dispatch, OutboxEntry, Pause, ScheduledMessage
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE, MessagesCreated
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.envelope import Answer

@@ -40,6 +40,11 @@ class Batch:
     entries: list[OutboxEntry]
     leave: Leave | None = None
 
+    @property
+    def is_tokenless(self) -> bool:
+        """Whether our device token stays out of it."""
+        return any(entry.is_tokenless for entry in self.entries)
+
 
 def batches(
     heads: Iterable[OutboxEntry], company: Mapping[str, Sequence[OutboxEntry]], application: Application

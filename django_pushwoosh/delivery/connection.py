@@ -121,9 +121,12 @@ def enter(
         raise
 
 
-def send(call: Call, application: Application) -> Answer:
-    """Make a call for which there is leave. Touches no database. Raises `CallError`."""
-    return _client(application, settings.timeout).ask(call)
+def send(call: Call, application: Application, *, is_tokenless: bool = False) -> Answer:
+    """Make a call for which there is leave; one that `is_tokenless` without our device token.
+
+    Touches no database. Raises `CallError`.
+    """
+    return _client(application, settings.timeout).ask(call, authorization="" if is_tokenless else None)
 
 
 def read(call: Call, answer: Answer) -> Any:

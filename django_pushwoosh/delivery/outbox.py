@@ -86,11 +86,12 @@ def entry_of(
     expires_at: datetime | None = None,
     dispatch: Dispatch | None = None,
     chunk: BulkJobChunk | None = None,
+    is_tokenless: bool = False,
 ) -> OutboxEntry:
-    """The entry for a call, not yet written."""
+    """The entry for a call, not yet written; one that `is_tokenless` is sent without our device token."""
     shared_method = bulk_method(call)
-    if expires_at is not None and shared_method in BULK_METHODS:
-        # What becomes of it in bulk is known too late.
+    if is_tokenless or (expires_at is not None and shared_method in BULK_METHODS):
+        # Bulk requests go with our token, and what becomes of an entry in bulk is known too late to expire.
         shared_method = ""
     return OutboxEntry(
         application=application.code,
@@ -103,6 +104,7 @@ def entry_of(
         lane=(Lane.BULK if call.method.name in STATISTICS else Lane.USER_VISIBLE) if lane is None else lane,
         is_capped=is_capped(call, application),
         bulk_method=shared_method,
+        is_tokenless=is_tokenless,
         due_at=now,
         created_at=now,
         expires_at=expires_at,
@@ -277,6 +279,7 @@ def claim_company(
                     and entry.status == Status.QUEUED
                     and entry.raw is None
                     and not entry.is_alone
+                    and not entry.is_tokenless
                     and entry.doubtful_since is None
                     and entry.due_at <= now
                     and len(company.get(entry.key, ())) < MOST_OF_A_KEY
@@ -519,7 +522,8 @@ def renew_patience(application: str, using: str | None = None) -> None:
 
 def can_share(entry: OutboxEntry) -> bool:
     """Whether an entry may go in one request with others."""
-    return entry.raw is None and not entry.is_alone and entry.method in ("createMessage", "setTags", "registerDevice")
+    is_free = entry.raw is None and not entry.is_alone and not entry.is_tokenless
+    return is_free and entry.method in ("createMessage", "setTags", "registerDevice")
 
 
 def _hold(

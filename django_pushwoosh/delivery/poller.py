@@ -14,8 +14,10 @@ from django.db.models import Exists, F, OuterRef
 
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery import connection, following, outbox
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.results import progress
 from django_pushwoosh.models import BulkJobChunk, OutboxEntry, storable
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.answers import JobStatus
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import CallError, NotFound
@@ -49,9 +51,9 @@ def _poll_jobs(applications: Sequence[Application], now: datetime, using: str) -
 def _follow_or_log(chunk: BulkJobChunk, now: datetime) -> bool:
     try:
         return _follow(chunk, now)
-    except Exception:
+    except Exception as error:
         # One report that cannot be read must not keep the others from being asked for.
-        logger.exception("The report of %s could not be dealt with", chunk)
+        logger.error("The report of %s could not be dealt with: %s", chunk, told_without_values(error))
         return False
 
 
@@ -63,7 +65,7 @@ def _follow(chunk: BulkJobChunk, now: datetime) -> bool:
     except NotFound as error:
         return _end(chunk, {"status": BulkJobChunk.Status.UNCERTAIN, "told": str(error)}, now)
     except CallError as error:
-        logger.info("%s: %s", chunk, storable(str(error)))
+        logger.info("%s: %s", chunk, masked(storable(str(error))))
         return False
     if not isinstance(status, JobStatus) or not status.is_ended:
         return False

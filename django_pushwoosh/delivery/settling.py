@@ -22,11 +22,12 @@ from django_pushwoosh.delivery.batching import Batch, Kind
 from django_pushwoosh.delivery.deadlocks import begun_anew
 from django_pushwoosh.delivery.reconnecting import let_go_if_broken
 from django_pushwoosh.models import OutboxEntry, Pause, storable
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.answers import JobStarted, MessagesCreated, warnings_in
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import CallError, NotSent, OutcomeUnknown, Rejected
-from django_pushwoosh.protocol.refusals import condemns, told_warnings
+from django_pushwoosh.protocol.refusals import condemns, may_lack_token, told_warnings, told_without_token
 from django_pushwoosh.signals import application_paused
 
 logger = logging.getLogger("django_pushwoosh")
@@ -188,6 +189,12 @@ class Settler:
 
     def _failed(self, batch: Batch, error: CallError, started: datetime) -> None:
         entries = batch.entries
+        if batch.is_tokenless and may_lack_token(error):
+            # Whoever sent it could otherwise stop the application for everybody.
+            error = told_without_token(error)
+            self._log(entries, started, error, error.answer, batch)
+            self._fail_each(entries, error, started)
+            return
         codes = _codes_before(error) if batch.kind is Kind.SHARED and len(entries) > 1 else None
         if codes is not None and isinstance(error, Rejected) and (codes or not condemns(error)):
             self._parted(batch, error, codes, started)
@@ -256,7 +263,7 @@ class Settler:
         told = storable(str(error))
         if outbox.settle([entry], status, now=now, told=told, attempts=attempts):
             results.ended(entry, status, error, now=now)
-            logger.warning("%s %s: %s", entry, status, told)
+            logger.warning("%s %s: %s", entry, status, masked(told))
 
     def _may_go_again(self, entry: OutboxEntry, error: CallError, now: datetime, started: datetime) -> bool:
         if entry.attempts_made + 1 >= outbox.MIN_ATTEMPTS and now - (entry.tried_since or now) > outbox.MAX_AGE:
@@ -288,6 +295,7 @@ class Settler:
             attempts.write(attempts.of_entries(entries, started, now, error, answer, batch), self._using)
 
     def _pause(self, code: str, reason: str, now: datetime) -> None:
+        reason = masked(reason)
         pauses = Pause.objects.using(self._using)
         pauses.bulk_create([Pause(application=code, reason=reason, since=now)], ignore_conflicts=True)
         logger.error("Application %s is paused: %s", code, reason)

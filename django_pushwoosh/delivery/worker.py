@@ -24,6 +24,7 @@ from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery import bulk, connection, outbox, results, strangers
 from django_pushwoosh.delivery.batching import Batch, batches
 from django_pushwoosh.delivery.collecting import collected_afterwards
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.governor import Governor
 from django_pushwoosh.delivery.reconnecting import let_go_if_broken
 from django_pushwoosh.delivery.senders import Senders, StayedHere
@@ -414,7 +415,8 @@ class Worker:
 
     @staticmethod
     def _send(job: Job) -> Answer:
-        return connection.send(job.call, job.application)
+        is_tokenless = isinstance(job, Batch) and job.is_tokenless
+        return connection.send(job.call, job.application, is_tokenless=is_tokenless)
 
     def _finish_all(self, finished: list[tuple[Job, Future[Answer]]]) -> None:
         plain: list[Success] = []
@@ -435,8 +437,9 @@ class Worker:
                 bulk.settle(job, done, now=self._clock())
             else:
                 self._finish_load(job, done)
-        except Exception:
-            logger.exception("What became of %s could not be written down", job.request)
+        except Exception as error:
+            told = told_without_values(error)
+            logger.error("What became of %s could not be written down: %s", job.request, told)
             let_go_if_broken(self._using)
 
     def _finish_load(self, load: bulk.Load, done: Future[Answer]) -> None:
@@ -526,12 +529,12 @@ class Worker:
         """What cannot be dealt with must not hold up the others, nor come back for ever."""
         try:
             work()
-        except (DatabaseError, InterfaceError):
+        except (DatabaseError, InterfaceError) as error:
             # The leases run out, and it is judged when the database is well again.
-            logger.exception("%s could not be settled", entries[0])
+            logger.error("%s could not be settled: %s", entries[0], told_without_values(error))
             let_go_if_broken(self._using)
         except Exception as error:
-            logger.exception("%s could not be dealt with", entries[0])
+            logger.error("%s could not be dealt with: %s", entries[0], told_without_values(error))
             for entry in entries:
                 kind = OutcomeUnknown if has_left and entry.begun_at is not None else BadArgument
                 self._settler.ended(entry, kind(f"{type(error).__name__} here; the log says where."))

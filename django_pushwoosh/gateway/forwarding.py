@@ -7,14 +7,14 @@ the SDK is told 200 either way, for it would not try again.
 from __future__ import annotations
 
 import logging
-import traceback
 
 from django.http import HttpRequest, HttpResponse
 
 from django_pushwoosh import push
 from django_pushwoosh.conf import Application, settings
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.gateway.addresses import forwarded_for, own_address
-from django_pushwoosh.gateway.authentication import Speaker
+from django_pushwoosh.gateway.lending import Speaker
 from django_pushwoosh.gateway.renderers import Refused, accepted, passed_on, with_entry_point
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.envelope import Answer, read_answer
@@ -35,20 +35,15 @@ def needs_permission(method: Method) -> bool:
 
 def forward(call: Call, application: Application, speaker: Speaker, request: HttpRequest) -> HttpResponse:
     """Carry a call out by its method's policy. Raises `Refused` (503) where it has to be relayed and cannot be."""
-    # A queued call is sent with our token. One that goes with the caller's cannot wait, for tokens are not stored; nor
-    # can one that needs a token where there is none: its refusal belongs to the caller, not into the queue.
-    may_queue = speaker.own_authorization is None and bool(application.device_token or not call.method.token_required)
+    # A call that goes with the caller's own token cannot wait, for tokens are not stored; nor can one that needs a
+    # token where there is none: its refusal belongs to the caller, not into the queue.
+    may_queue = speaker.can_wait and bool(application.device_token or not call.method.token_required)
     policy = _policy_of(call.method)
     if policy is Policy.RELAY:
         may_queue = False
     elif may_queue and (policy is not Policy.RELAY_ELSE_QUEUE or push.has_to_wait(call)):
-        return _queued(call)
+        return _queued(call, speaker)
     return _relayed(call, speaker, request, may_queue=may_queue)
-
-
-def told_without_values(error: BaseException) -> str:
-    """An exception for the log: its kind and where, but no value, for that may be somebody's number."""
-    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
 
 
 def _policy_of(method: Method) -> Policy:
@@ -57,8 +52,8 @@ def _policy_of(method: Method) -> Policy:
     return method.policy if named is Policy.REFUSED else named
 
 
-def _queued(call: Call) -> HttpResponse:
-    failure = push.queue_incoming(call)
+def _queued(call: Call, speaker: Speaker) -> HttpResponse:
+    failure = push.queue_incoming(call, django_user=speaker.user, is_tokenless=speaker.is_tokenless)
     if failure is not None:
         logger.error("%s of %s is queued unmirrored: %s", *_named(call), told_without_values(failure))
     return accepted(response_absent=call.method.response_absent)
@@ -69,26 +64,26 @@ def _relayed(call: Call, speaker: Speaker, request: HttpRequest, *, may_queue: b
         raise _unavailable(call, "is not asked at the moment")
     try:
         http_status, _headers, body = push.relay(
-            call, authorization=speaker.own_authorization, more_headers=forwarded_for(request)
+            call, authorization=speaker.authorization, more_headers=forwarded_for(request)
         )
     except NotSent:
         if may_queue:
-            return _queued(call)
+            return _queued(call, speaker)
         raise _unavailable(call, "cannot be reached") from None
     except OutcomeUnknown:
-        return _doubtful(call, may_queue=may_queue)
+        return _doubtful(call, speaker, may_queue=may_queue)
     answer = read_answer(http_status, body)
     failure = failure_of(call, answer)
     is_readable = _is_readable(answer, body)
     if failure is None and (is_readable or call.method.answer is Shape.ANY):
-        _mirror(call)
+        _mirror(call, speaker)
         if not is_readable:
             # It succeeded, but in words that no SDK reads.
             return accepted()
     elif may_queue and isinstance(failure, RateLimited):
-        return _queued(call)
+        return _queued(call, speaker)
     elif not is_readable or (may_queue and isinstance(failure, OutcomeUnknown)):
-        return _doubtful(call, may_queue=may_queue)
+        return _doubtful(call, speaker, may_queue=may_queue)
     return passed_on(http_status, _led_here(body, call, request, is_success=failure is None))
 
 
@@ -113,20 +108,20 @@ def _is_readable(answer: Answer, body: bytes) -> bool:
         return False
 
 
-def _doubtful(call: Call, *, may_queue: bool) -> HttpResponse:
+def _doubtful(call: Call, speaker: Speaker, *, may_queue: bool) -> HttpResponse:
     if not may_queue:
         raise _unavailable(call, "gave no answer that can be read")
     if call.is_repeatable(repeat_events=settings.repeat_events):
-        return _queued(call)
+        return _queued(call, speaker)
     logger.warning("%s of %s is left: its outcome is unknown, and it must not be repeated.", *_named(call))
     return accepted(response_absent=call.method.response_absent)
 
 
-def _mirror(call: Call) -> None:
+def _mirror(call: Call, speaker: Speaker) -> None:
     if call.method.name not in METHODS:
         return
     try:
-        push.mirror_call(call)
+        push.mirror_call(call, django_user=speaker.user)
     except Exception as error:
         logger.error("%s of %s could not be mirrored: %s", *_named(call), told_without_values(error))
 

@@ -97,6 +97,9 @@ def parse(body: bytes) -> Incoming:
     _check_names(arguments)
     for each in _push_devices(arguments):
         _check_names(each)
+    # A second scope around the one that is checked, or within it, would be read by somebody.
+    if is_wrapped and ("request" in arguments or any(name in document for name in SCOPE if name != "request")):
+        raise MalformedRequest('Whom a call is about stands in "request", and only once.')
     return Incoming(body, arguments, is_wrapped)
 
 

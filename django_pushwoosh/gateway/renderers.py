@@ -27,13 +27,14 @@ _DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
 class Refused(Exception):
     """The call is not taken; the text names what to change. A 210 goes out under HTTP 200, as Pushwoosh has it."""
 
-    def __init__(self, status_code: int, text: str) -> None:
+    def __init__(self, status_code: int, text: str, **headers: str) -> None:
         super().__init__(text)
         self.status_code = status_code
         self.text = text
+        self.headers = headers
 
     def render(self) -> HttpResponse:
-        return envelope(self.status_code, self.text)
+        return envelope(self.status_code, self.text, **self.headers)
 
 
 def envelope(status_code: int, status_message: str = "OK", **headers: str) -> HttpResponse:

@@ -21,10 +21,13 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from django_pushwoosh.conf import CODE, Application, settings
-from django_pushwoosh.gateway.authentication import Speaker, check_lending, speaker_of
-from django_pushwoosh.gateway.forwarding import forward, needs_permission, told_without_values
+from django_pushwoosh.delivery.discretion import told_without_values
+from django_pushwoosh.gateway.authentication import identify
+from django_pushwoosh.gateway.forwarding import forward, needs_permission
+from django_pushwoosh.gateway.lending import Speaker, check_no_secret, lent, speaker_of
 from django_pushwoosh.gateway.parsers import TooLarge, read
 from django_pushwoosh.gateway.renderers import Refused, envelope
+from django_pushwoosh.gateway.users import bound
 from django_pushwoosh.protocol.calls import METHODS, Call, may_be_an_sdks
 from django_pushwoosh.protocol.envelope import ARGUMENT_ERROR, MalformedRequest
 from django_pushwoosh.protocol.errors import Invalid
@@ -87,6 +90,7 @@ def take(request: HttpRequest, name: str) -> HttpResponse:
     """Check a call, and do what its method's policy says. Raises `Refused`."""
     method = _method(name)
     is_known = name in METHODS
+    caller = identify(request)
     is_permitted = is_known and needs_permission(method) and _may_reach_beyond(request, method)
     try:
         incoming = read(request)
@@ -98,11 +102,6 @@ def take(request: HttpRequest, name: str) -> HttpResponse:
         raise Refused(400, str(error)) from None
     arguments = incoming.arguments
     application = _application(arguments)
-    if application.api_token and application.api_token.encode() in incoming.raw:
-        # Bodies are stored as they came, and tokens never are.
-        raise Refused(
-            403, "The call carries the server's API token, which no app may have: take it out, and replace it."
-        )
     speaker = speaker_of(request, application)
     if not is_known:
         return _unknown(Call(method, application.code, arguments, incoming.raw), application, speaker, request)
@@ -110,9 +109,12 @@ def take(request: HttpRequest, name: str) -> HttpResponse:
     if refusal:
         raise Refused(ARGUMENT_ERROR, refusal)
     call = Call(method, application.code, arguments, incoming.raw, is_replay="X-Retry-Count" in request.headers)
+    check_no_secret(call, application)
     if name in OF_ALL_DEVICES and not call.hwid:
         is_permitted = _may_reach_beyond(request, method, " without a hwid")
-    check_lending(call, application, speaker, is_permitted=is_permitted)
+    if not is_permitted:
+        call = bound(call, caller)
+    speaker = lent(call, application, speaker, caller, is_permitted=is_permitted)
     return forward(call, application, speaker, request)
 
 
@@ -120,8 +122,9 @@ def _unknown(call: Call, application: Application, speaker: Speaker, request: Ht
     """Relay a method that is in no table: with the caller's own token or none, and never one that a server opens."""
     if "auth" in call.arguments:
         raise Refused(403, f"{call.method.name} is called with a server's token; no app may have one.")
+    check_no_secret(call, application)
     own = request.headers.get("Authorization", "") if speaker.holds_token else ""
-    return forward(call, application, replace(speaker, own_authorization=own), request)
+    return forward(call, application, replace(speaker, authorization=own), request)
 
 
 def refusal_of(method: Method, arguments: Mapping[str, Any]) -> str:

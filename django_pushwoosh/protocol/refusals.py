@@ -296,7 +296,13 @@ WARNINGS = (
 )
 """What comes with a success that is none in full (seed 000)."""
 
-ADVICE = frozenset(row.advice for row in (*STATUSES, *REFUSALS, *WARNINGS) if row.advice)
+TOKENLESS = (
+    "it was sent without your device token, which the gateway lends for calls about the device that speaks alone; "
+    "see “Who may speak” in docs/gateway.md"
+)
+"""The advice where a call went without a token and was refused for what may be the lack of it."""
+
+ADVICE = frozenset({TOKENLESS, *(row.advice for row in (*STATUSES, *REFUSALS, *WARNINGS) if row.advice)})
 
 _BARE_KEYS = frozenset({"message", "error", "code", "details"})
 """All that the refusals of the bare methods hold."""
@@ -355,6 +361,22 @@ def condemns(error: CallError) -> bool:
     # In a message to a group it is the group that they do not know.
     is_group = call is not None and "applications_group" in call.arguments
     return not (is_group and "application" in _plain(refusal.text))
+
+
+def may_lack_token(error: CallError) -> bool:
+    """Whether a refusal may be due to the call's having had no token, so that it says nothing about ours.
+
+    What is suspended, or answers elsewhere, would refuse a call with a token too.
+    """
+    if isinstance(error, BadToken):
+        return True
+    refusal = _WHOLE.get(_plain(words_of(error.answer))) if error.answer is not None else None
+    return refusal is not None and bool(refusal.condemns) and "suspended" not in _plain(refusal.text)
+
+
+def told_without_token(error: CallError) -> BadToken:
+    """The refusal of a call that had no token, with advice that fits."""
+    return BadToken(f"{parted(str(error))[0]}{DASH}{TOKENLESS}", call=error.call, answer=error.answer, advice=TOKENLESS)
 
 
 def knows_no_message(error: CallError) -> bool:

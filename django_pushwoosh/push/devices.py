@@ -164,23 +164,30 @@ def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntr
     return queue_call(Call.of("deleteUser", settings.application(application).code, user_id=user_id))
 
 
-def queue_call(call: Call, using: str | None = None) -> OutboxEntry:
-    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device."""
+def queue_call(
+    call: Call, using: str | None = None, *, django_user: AbstractBaseUser | None = None, is_tokenless: bool = False
+) -> OutboxEntry:
+    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device.
+
+    `django_user` is who makes it, where that is known. One that `is_tokenless` is sent without our device token.
+    """
     using = using or router.db_for_write(OutboxEntry)
     now = timezone.now()
     with transaction.atomic(using=using, savepoint=False):
         clause = mirror.clause(call, now=now, using=using)
-        entry = _entry_of(call, now)
+        entry = _entry_of(call, now, is_tokenless=is_tokenless)
         if clause is not None and outbox.enqueue_along(entry, clause, using):
             tag_mirror.learn_types(call.application, clause.tags, using=using)
             return entry
-        mirror.note(call, now=now, using=using)
+        mirror.note(call, now=now, using=using, django_user=django_user)
         if clause is None:
             outbox.enqueue_all([entry], using=using)
     return entry
 
 
-def queue_incoming(call: Call) -> Exception | None:
+def queue_incoming(
+    call: Call, *, django_user: AbstractBaseUser | None = None, is_tokenless: bool = False
+) -> Exception | None:
     """Queue an SDK's call with its trace in the mirror, or else without it: then, what the mirror failed of.
 
     Raises what keeps the call itself from being stored.
@@ -189,7 +196,7 @@ def queue_incoming(call: Call) -> Exception | None:
 
     def mirrored() -> Exception | None:
         try:
-            queue_call(call, using)
+            queue_call(call, using, django_user=django_user, is_tokenless=is_tokenless)
         except Exception as error:
             if has_lost(error):
                 raise
@@ -205,20 +212,20 @@ def queue_incoming(call: Call) -> Exception | None:
             raise
         failure = error
     if failure is not None:
-        queue_unmirrored(call, using)
+        queue_unmirrored(call, using, is_tokenless=is_tokenless)
     return failure
 
 
-def queue_unmirrored(call: Call, using: str | None = None) -> OutboxEntry:
+def queue_unmirrored(call: Call, using: str | None = None, *, is_tokenless: bool = False) -> OutboxEntry:
     """Queue a device call of which the mirror knows already, or which it cannot digest."""
-    entry = _entry_of(call, timezone.now())
+    entry = _entry_of(call, timezone.now(), is_tokenless=is_tokenless)
     outbox.enqueue_all([entry], using=using)
     return entry
 
 
-def _entry_of(call: Call, now: datetime) -> OutboxEntry:
+def _entry_of(call: Call, now: datetime, *, is_tokenless: bool = False) -> OutboxEntry:
     application = settings.application(call.application)
-    return outbox.entry_of(call, key=key_of(call), application=application, now=now)
+    return outbox.entry_of(call, key=key_of(call), application=application, now=now, is_tokenless=is_tokenless)
 
 
 def key_of(call: Call) -> str:
@@ -251,7 +258,10 @@ def has_to_wait(call: Call) -> bool:
 def relay(
     call: Call, *, authorization: str | None, more_headers: Mapping[str, str] | None = None
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`."""
+    """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`.
+
+    `authorization` is the header to send: `None` puts our device token in, an empty one sends none.
+    """
     application = settings.application(call.application)
     if call.method.upstream is Upstream.ENTRY_POINT:
         call.address = entry_points.of(application)
@@ -263,10 +273,16 @@ def note_entry_point(url: object, application: str) -> None:
     entry_points.note(url, settings.application(application), now=timezone.now())
 
 
-def mirror_call(call: Call) -> Device | None:
-    """Bring the mirror up to a call that was relayed with success: wholly, or not at all."""
+def mirror_call(call: Call, *, django_user: AbstractBaseUser | None = None) -> Device | None:
+    """Bring the mirror up to a call that was relayed with success: wholly, or not at all.
+
+    `django_user` is who made it, if that is known.
+    """
     using = router.db_for_write(Device)
-    return begun_anew(lambda: mirror.note(call, now=timezone.now(), using=using), using)
+    return begun_anew(
+        lambda: mirror.note(call, now=timezone.now(), using=using, django_user=django_user),
+        using,
+    )
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:

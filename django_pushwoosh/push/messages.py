@@ -26,6 +26,7 @@ from django_pushwoosh.models import (
 )
 from django_pushwoosh.protocol import audience as audiences
 from django_pushwoosh.protocol import filters
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.audience import Audience
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import InvalidFilter, InvalidMessage, Problem
@@ -106,7 +107,7 @@ def submit(scheduled: ScheduledMessage) -> bool:
         scheduled.refresh_from_db(using=using)
         _dispatch(scheduled, now, using, first=1)
         for problem in warnings(scheduled, now):
-            logger.warning("Message %s is queued, but: %s", scheduled.pk, problem)
+            logger.warning("Message %s is queued, but: %s", scheduled.pk, masked(str(problem)))
     return True
 
 
