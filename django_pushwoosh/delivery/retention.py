@@ -73,13 +73,11 @@ class _Old:
     """Rows of one kind that may go, but for those of which `kept` is true, and how many at a time.
 
     `kept` is asked of a batch only: over all rows a database may well look through whole tables for it, each time.
-    `before` is called with those of a batch that go.
     """
 
     rows: QuerySet[Any]
     batch: int
     kept: Exists | None = None
-    before: Callable[[QuerySet[Any]], None] = lambda rows: None
 
 
 def purge(
@@ -94,6 +92,7 @@ def purge(
     using = using or router.db_for_write(OutboxEntry)
     until = None if seconds is None else time.monotonic() + seconds
     purged = Purged()
+    statistics.add_up(now=now, using=using)
     for old in _old(now, using, batch):
         held: set[Any] = set()
         found = old.batch
@@ -142,7 +141,6 @@ def _delete_some(old: _Old, held: set[Any], using: str, purged: Purged) -> int:
 def _delete(old: _Old, pks: list[Any], purged: Purged) -> None:
     if pks:
         rows = _by_key(old, pks)
-        old.before(rows)
         if not any(signal.has_listeners(rows.model) for signal in (pre_delete, post_delete)):
             # Nobody looks at what goes; a listener may want to see all of it.
             rows = rows.only("pk")
@@ -181,13 +179,13 @@ def _old(now: datetime, using: str, batch: int) -> Iterator[_Old]:
         yield _Old(jobs, few, Exists(_moving_chunks(using).filter(job=OuterRef("pk"))))
     for age in filter(None, [keep.links]):
         yield _Old(UserLink.objects.using(using).filter(is_open=None, until__lt=now - age), batch)
-    single = Statistic.objects.using(using)
+    single = statistics.added_up(using)
     for age in filter(None, [keep.statistics]):
-        yield _Old(single.filter(at__lt=now - age), batch, before=statistics.add_up)
-    newest = single.aggregate(newest=Max("pk"))["newest"]
+        yield _Old(single.filter(at__lt=now - age), batch)
+    newest = Statistic.objects.using(using).aggregate(newest=Max("pk"))["newest"]
     if newest is not None and newest > MOST_STATISTICS:
         # Keys that were given out count, which is quick to see; of reports that come twice there are some.
-        yield _Old(single.filter(pk__lte=newest - MOST_STATISTICS), batch, before=statistics.add_up)
+        yield _Old(single.filter(pk__lte=newest - MOST_STATISTICS), batch)
 
 
 def _each(statuses: tuple[Any, ...], age: timedelta | None) -> Iterator[tuple[Any, timedelta]]:

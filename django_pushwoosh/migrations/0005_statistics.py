@@ -37,15 +37,26 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'statistics',
             },
         ),
-        migrations.AddField(
-            model_name='dispatch',
-            name='past_deliveries',
-            field=models.PositiveIntegerField(default=0, help_text='Of statistics that are not kept singly any more.', verbose_name='past deliveries'),
+        migrations.CreateModel(
+            name='StatisticsMark',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('added_up_to', models.BigIntegerField(default=0, verbose_name='added up to')),
+            ],
+            options={
+                'verbose_name': 'mark in the statistics',
+                'verbose_name_plural': 'marks in the statistics',
+            },
         ),
         migrations.AddField(
             model_name='dispatch',
-            name='past_opens',
-            field=models.PositiveIntegerField(default=0, help_text='Of statistics that are not kept singly any more.', verbose_name='past opens'),
+            name='deliveries',
+            field=models.PositiveIntegerField(default=0, help_text='As reported until the statistics were last added up.', verbose_name='deliveries'),
+        ),
+        migrations.AddField(
+            model_name='dispatch',
+            name='opens',
+            field=models.PositiveIntegerField(default=0, help_text='As reported until the statistics were last added up.', verbose_name='opens'),
         ),
         migrations.AddIndex(
             model_name='dispatch',

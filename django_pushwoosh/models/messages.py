@@ -156,11 +156,11 @@ class Dispatch(models.Model):
         db_index=True,
         help_text=_("When Pushwoosh is asked next what became of it; empty: not any more."),
     )
-    past_deliveries = models.PositiveIntegerField(
-        _("past deliveries"), default=0, help_text=_("Of statistics that are not kept singly any more.")
+    deliveries = models.PositiveIntegerField(
+        _("deliveries"), default=0, help_text=_("As reported until the statistics were last added up.")
     )
-    past_opens = models.PositiveIntegerField(
-        _("past opens"), default=0, help_text=_("Of statistics that are not kept singly any more.")
+    opens = models.PositiveIntegerField(
+        _("opens"), default=0, help_text=_("As reported until the statistics were last added up.")
     )
 
     class Meta:

@@ -11,7 +11,7 @@ class Statistic(models.Model):
     """One report of one device about one push, however often it was made.
 
     `key` is a digest of the device's hwid and the push's hash: enough to know a report again, not to know whose it was.
-    The message need not be one of ours; rows of ours are added up in its dispatch before they go for their age.
+    The message need not be one of ours; what is reported of ours is added up in its dispatch after a while.
     """
 
     class Kind(models.IntegerChoices):
@@ -36,3 +36,16 @@ class Statistic(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.message_code}"
+
+
+class StatisticsMark(models.Model):
+    """How far the statistics are added up: up to and with which row. There is one mark."""
+
+    added_up_to = models.BigIntegerField(_("added up to"), default=0)
+
+    class Meta:
+        verbose_name = _("mark in the statistics")
+        verbose_name_plural = _("marks in the statistics")
+
+    def __str__(self) -> str:
+        return str(self.added_up_to)

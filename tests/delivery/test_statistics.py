@@ -10,7 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_pushwoosh import push
-from django_pushwoosh.delivery import mirror, retention
+from django_pushwoosh.delivery import mirror, retention, statistics
+from django_pushwoosh.delivery.poller import poll
 from django_pushwoosh.delivery.retention import purge
 from django_pushwoosh.models import Device, Dispatch, OutboxEntry, ScheduledMessage, Statistic
 from django_pushwoosh.protocol import hashes
@@ -192,6 +193,34 @@ def test_queueing_leaves_what_noting_does(
     assert len(left[0][1]) == (method == "pushStat")
 
 
+def test_what_was_reported_a_while_ago_is_added_up_and_counts_once(clock: Clock, monkeypatch: Any) -> None:
+    monkeypatch.setattr(statistics, "ADDED_UP_AT_ONCE", 3)
+    message, other = sent_message(CODE, "AAAA-00000001"), sent_message(CODE, application="OTHER-00001")
+    for number in range(10):
+        report(clock, "messageDeliveryEvent", f"phone{number}")
+        report(clock, "pushStat", f"phone{number}", hash=hashes.encode(1, 1, "AAAA-00000001"))
+        clock.advance(minutes=1)
+        poll(now=clock.now)
+        assert push.statistics_of(message) == Statistics(deliveries=number + 1, opens=number + 1)
+    assert list(Dispatch.objects.filter(message=message).values_list("deliveries", "opens")) == [(5, 0), (0, 5)]
+
+    report(clock, "messageDeliveryEvent", "phone0")
+    clock.advance(hours=1)
+    for _ in range(3):
+        poll(now=clock.now)
+    assert list(Dispatch.objects.filter(message=message).values_list("deliveries", "opens")) == [(10, 0), (0, 10)]
+    assert push.statistics_of_many([message, other]) == {message.pk: Statistics(10, 10), other.pk: Statistics()}
+    assert push.statistics_of(CODE) == Statistics(deliveries=10)
+
+
+def test_where_nobody_polls_all_is_counted_and_nothing_goes_uncounted(clock: Clock) -> None:
+    message = sent_message(CODE)
+    report(clock, "pushStat")
+    clock.advance(days=20)
+
+    assert push.statistics_of(message) == Statistics(opens=1)
+
+
 def test_what_goes_for_its_age_is_added_up_first(clock: Clock, settings: Any) -> None:
     settings.PUSHWOOSH = {**settings.PUSHWOOSH, "RETENTION": {"MESSAGES": None}}
     message = sent_message(CODE, "AAAA-00000001")
@@ -231,6 +260,9 @@ def test_strangers_who_invent_messages_fill_no_more_than_the_bound(
     report(clock, "pushStat")
     for number in range(50):
         report(clock, "pushStat", hash=hashes.encode(1, 1, f"{number:04X}-00000001"))
+    purge(now=clock.now)
+    assert Statistic.objects.count() == 51, "not before it is added up"
+    clock.advance(hours=1)
     purge(now=clock.now)
 
     assert Statistic.objects.count() == 10
