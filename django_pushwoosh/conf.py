@@ -87,6 +87,26 @@ class Retention:
     links: timedelta | None = timedelta(days=365)
 
 
+@dataclass(frozen=True, slots=True)
+class ServerGateway:
+    """Who may post messages through the server gateway, as dotted paths of REST framework's classes.
+
+    `None`: those of the project's `REST_FRAMEWORK`. `body_limit` is in bytes.
+    """
+
+    authentication: tuple[str, ...] | None = None
+    permissions: tuple[str, ...] | None = None
+    body_limit: int = 2 * 1024 * 1024
+
+
+def _paths(value: Any, where: str) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ImproperlyConfigured(f"{where} must be a list of dotted paths, or None.")
+    return tuple(value)
+
+
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ImproperlyConfigured(f"{where} must be a dictionary.")
@@ -256,6 +276,17 @@ class Settings:
     def gateway_body_limit(self) -> int:
         """`GATEWAY_BODY_LIMIT`: bytes of one gateway call (262,144)."""
         return int(self._all.get("GATEWAY_BODY_LIMIT", 256 * 1024))
+
+    @property
+    def server_gateway(self) -> ServerGateway:
+        """`SERVER_GATEWAY`: `AUTHENTICATION`, `PERMISSIONS` (None: REST framework's), `BODY_LIMIT` (2,097,152)."""
+        where = 'PUSHWOOSH["SERVER_GATEWAY"]'
+        row = _mapping(self._all.get("SERVER_GATEWAY", {}), where)
+        return ServerGateway(
+            _paths(row.get("AUTHENTICATION"), f'{where}["AUTHENTICATION"]'),
+            _paths(row.get("PERMISSIONS"), f'{where}["PERMISSIONS"]'),
+            int(row.get("BODY_LIMIT", ServerGateway().body_limit)),
+        )
 
     @property
     def throttle(self) -> Throttle:
