@@ -27,6 +27,7 @@ CODE = re.compile(r"[0-9A-Z]{5}-[0-9A-Z]{5}")
 RATE = re.compile(r"(\d+)/(second|minute|hour)")
 DATABASE = re.compile(r"(/\d*)?")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+WEB = ("", "anonymous", "token")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 
 
@@ -276,6 +277,14 @@ class Settings:
     def gateway_body_limit(self) -> int:
         """`GATEWAY_BODY_LIMIT`: bytes of one gateway call (262,144)."""
         return int(self._all.get("GATEWAY_BODY_LIMIT", 256 * 1024))
+
+    @property
+    def gateway_web(self) -> str:
+        """`GATEWAY_WEB`: how pages of other origins call the gateway: "anonymous", "token" (an apiToken), "": none."""
+        web = self._all.get("GATEWAY_WEB", "")
+        if web not in WEB:
+            raise ImproperlyConfigured('PUSHWOOSH["GATEWAY_WEB"] must be "anonymous", "token" or "".')
+        return str(web)
 
     @property
     def server_gateway(self) -> ServerGateway:

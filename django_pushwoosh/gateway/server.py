@@ -247,6 +247,13 @@ def closed_because() -> str:
     return ""
 
 
+def wide_because() -> str:
+    """Why rather many may send, empty if that was said on purpose: customers can log in too."""
+    if settings.server_gateway.permissions is None and permission_classes() == [permissions.IsAuthenticated]:
+        return 'REST_FRAMEWORK["DEFAULT_PERMISSION_CLASSES"] is IsAuthenticated, and nothing else was said.'
+    return ""
+
+
 def _has_own(classes: Sequence[Any]) -> bool:
     """Whether one of the permissions is the project's own: it may know callers by other means than a user."""
     return any(getattr(each, "__module__", "") != permissions.__name__ for each in classes)
@@ -408,3 +415,6 @@ def _mounted(view: type[ServerView]) -> Any:
 
 method_view, job_view, message_view = _mounted(MethodView), _mounted(JobView), _mounted(MessageView)
 method_view.pushwoosh_account = account_held
+# For the system checks.
+method_view.pushwoosh_closed_because = closed_because
+method_view.pushwoosh_wide_because = wide_because
