@@ -48,7 +48,7 @@ from django_pushwoosh.protocol.errors import (
 from django_pushwoosh.protocol.methods import AskedBy, Method, Rate
 from django_pushwoosh.protocol.posted import Posted
 from django_pushwoosh.protocol.posted import read as read_messages
-from django_pushwoosh.protocol.refusals import condemns, failure_of
+from django_pushwoosh.protocol.refusals import condemns, failure_of, words_of
 from django_pushwoosh.push import posting
 
 logger = logging.getLogger("django_pushwoosh.gateway")
@@ -349,8 +349,12 @@ def _failed(row: Method, error: CallError) -> HttpResponse:
         logger.warning("%s: %s", row.name, error)
         return envelope(504, f"Pushwoosh gave no answer that can be read: nobody knows whether {row.name} took effect.")
     is_about_call = isinstance(error, BadArgument | NotFound) and not condemns(error)
-    if is_about_call and answer is not None and isinstance(answer.document, dict):
+    if is_about_call and answer is not None and answer.status_code is not None:
         return passed_on(answer.http_status, encode(answer.document))
+    if is_about_call and answer is not None:
+        # The refusals of the bare methods have no number.
+        code = answer.http_status if answer.http_status >= 400 else ARGUMENT_ERROR
+        return envelope(code, words_of(answer) or "Pushwoosh refused the call.")
     # That our token is refused is not the caller's fault, nor its to change.
     logger.error("%s: %s", row.name, error)
     return envelope(503, "Pushwoosh refuses this application or its token: tell whoever runs this gateway.")
