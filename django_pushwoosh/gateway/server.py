@@ -162,7 +162,8 @@ class MethodView(ServerView):
         self, row: Method, application: Application, posts: Sequence[tuple[UUID, Posted]], *, is_async: bool
     ) -> HttpResponse:
         ids = [each for each, _posted in posts]
-        known = posting.known(each for each, posted in posts if posted.transaction_id)
+        own = [each for each, posted in posts if posted.transaction_id]
+        known = posting.known(own)
         fresh = [each for each in posts if each[0] not in known]
         try:
             if fresh and is_async:
@@ -175,8 +176,11 @@ class MethodView(ServerView):
                     return passed_on(answer.http_status, encode(answer.document))
         except Invalid as error:
             raise Refused(ARGUMENT_ERROR, str(error)) from None
-        except IntegrityError:
-            # The same message at the same moment: what becomes of the other one is what becomes of it.
+        except (IntegrityError, OperationalError):
+            # The same message at the same moment, which some databases tell as a lost race: what becomes of the other
+            # one is what becomes of it.
+            if len(posting.known(own)) < len(ids):
+                raise
             logger.info("%s: a message was posted twice at once.", row.name)
         except OutcomeUnknown as error:
             logger.warning("%s for %s: %s", row.name, application.code, error)

@@ -31,7 +31,8 @@ def id_of(posted: Posted, application: Application, writer: str) -> UUID:
     if not posted.transaction_id:
         return uuid4()
     said = "\n".join((application.code, writer, posted.transaction_id))
-    return UUID(bytes=salted_hmac(SALT, said, algorithm="sha256").digest()[:16])
+    # MariaDB takes no UUID without a version.
+    return UUID(bytes=salted_hmac(SALT, said, algorithm="sha256").digest()[:16], version=5)
 
 
 def is_held_back(application: Application) -> bool:
