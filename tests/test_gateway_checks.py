@@ -145,5 +145,5 @@ def test_the_word_for_web_is_checked(settings: Any) -> None:
 
 
 def test_the_example_is_set_up_well(settings: Any) -> None:
-    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "GATEWAY_WEB": "token"}
+    assert settings.PUSHWOOSH["GATEWAY_WEB"] == "token"
     assert ids(checks.check_cors(None)) == set()

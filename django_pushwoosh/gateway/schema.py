@@ -22,7 +22,8 @@ from typing import Any
 
 from rest_framework.schemas.generators import EndpointEnumerator
 
-from django_pushwoosh.gateway.server import ASYNC, authentication_classes, message_view, method_view
+from django_pushwoosh.gateway.server import ASYNC, message_view, method_view
+from django_pushwoosh.gateway.server_access import authentication_classes
 from django_pushwoosh.gateway.views import view
 from django_pushwoosh.protocol import answers
 from django_pushwoosh.protocol.calls import METHODS
