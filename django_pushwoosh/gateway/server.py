@@ -99,11 +99,11 @@ class MethodView(ServerView):
         except Invalid as error:
             raise Refused(ARGUMENT_ERROR, str(error)) from None
         except (IntegrityError, OperationalError):
-            # The same message at the same moment, which some databases tell as a lost race: what becomes of the other
-            # one is what becomes of it.
-            if len(posting.known(own)) < len(ids):
+            # The same message at the same moment, which some databases tell as a lost race: nothing was written, and
+            # what becomes of the other one is what becomes of it.
+            if posting.known(own) <= known:
                 raise
-            logger.info("%s: a message was posted twice at once.", row.name)
+            return self._posted(row, application, posts, is_async=is_async)
         except OutcomeUnknown as error:
             logger.warning("%s for %s: %s", row.name, application.code, error)
         except CallError as error:
