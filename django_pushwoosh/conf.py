@@ -38,6 +38,7 @@ HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 TAKEN_HEADERS = ("authorization", "cookie", "host", "origin", "content-type", "content-length", "x-forwarded-for")
 """Headers that say something else already."""
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+WEB = ("", "anonymous", "token")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 
 
@@ -125,6 +126,26 @@ class Retention:
     jobs: timedelta | None = timedelta(days=90)
     links: timedelta | None = timedelta(days=365)
     statistics: timedelta | None = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerGateway:
+    """Who may post messages through the server gateway, as dotted paths of REST framework's classes.
+
+    `None`: those of the project's `REST_FRAMEWORK`. `body_limit` is in bytes.
+    """
+
+    authentication: tuple[str, ...] | None = None
+    permissions: tuple[str, ...] | None = None
+    body_limit: int = 2 * 1024 * 1024
+
+
+def _paths(value: Any, where: str) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ImproperlyConfigured(f"{where} must be a list of dotted paths, or None.")
+    return tuple(value)
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
@@ -413,6 +434,25 @@ class Settings:
     def gateway_body_limit(self) -> int:
         """`GATEWAY_BODY_LIMIT`: bytes of one gateway call (262,144)."""
         return int(self._all.get("GATEWAY_BODY_LIMIT", 256 * 1024))
+
+    @property
+    def gateway_web(self) -> str:
+        """`GATEWAY_WEB`: how pages of other origins call the gateway: "anonymous", "token" (an apiToken), "": none."""
+        web = self._all.get("GATEWAY_WEB", "")
+        if web not in WEB:
+            raise ImproperlyConfigured('PUSHWOOSH["GATEWAY_WEB"] must be "anonymous", "token" or "".')
+        return str(web)
+
+    @property
+    def server_gateway(self) -> ServerGateway:
+        """`SERVER_GATEWAY`: `AUTHENTICATION`, `PERMISSIONS` (None: REST framework's), `BODY_LIMIT` (2,097,152)."""
+        where = 'PUSHWOOSH["SERVER_GATEWAY"]'
+        row = _mapping(self._all.get("SERVER_GATEWAY", {}), where)
+        return ServerGateway(
+            _paths(row.get("AUTHENTICATION"), f'{where}["AUTHENTICATION"]'),
+            _paths(row.get("PERMISSIONS"), f'{where}["PERMISSIONS"]'),
+            int(row.get("BODY_LIMIT", ServerGateway().body_limit)),
+        )
 
     @property
     def throttle(self) -> Throttle:

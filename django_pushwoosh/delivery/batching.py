@@ -99,15 +99,16 @@ def _shared(entries: Iterable[OutboxEntry], application: Application) -> Iterato
     for entry in entries:
         length = len(json.dumps(entry.arguments["notifications"][0]))
         if together and (len(together) >= MOST_NOTIFICATIONS or size + length > MOST_BYTES):
-            yield _request_of(together, application)
+            yield request_of(together, application)
             together, size = [], 0
         together.append(entry)
         size += length
     if together:
-        yield _request_of(together, application)
+        yield request_of(together, application)
 
 
-def _request_of(messages: list[OutboxEntry], application: Application) -> Batch:
+def request_of(messages: list[OutboxEntry], application: Application) -> Batch:
+    """The createMessage that several messages share."""
     notes = [entry.arguments["notifications"][0] for entry in messages]
     call = Call(METHODS["createMessage"], application.code, {"notifications": notes})
     return Batch(Kind.SHARED, application, call, messages)

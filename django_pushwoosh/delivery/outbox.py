@@ -130,6 +130,19 @@ def enqueue_all(entries: Sequence[OutboxEntry], using: str | None = None) -> Non
     wake(using)
 
 
+def enqueue_held(entries: Sequence[OutboxEntry], *, now: datetime, using: str) -> None:
+    """Queue entries that the caller sends itself once the present transaction has committed: held, and begun.
+
+    Should the caller not live to settle them, they are judged when their lease has run out, as a worker's are.
+    """
+    token = f"caller:{uuid4().hex}"
+    for entry in entries:
+        entry.status, entry.begun_at, entry.tried_since = Status.SENDING, now, now
+        entry.lease_owner, entry.lease_expires_at = token, now + longest_lease()
+        # One by one: not every database tells the keys of many rows.
+        entry.save(using=using, force_insert=True)
+
+
 def enqueue_along(entry: OutboxEntry, clause: Clause, using: str) -> int:
     """Queue an entry in one statement with what a clause writes; the clause's count. A statement costs what a row does.
 

@@ -62,12 +62,15 @@ class Incoming:
             raise MalformedRequest(f"The body of {method.name} has {shape}.")
 
 
-def read(request: HttpRequest) -> Incoming:
-    """The call in a request; read once, however often it is asked for. Raises `TooLarge`, `MalformedRequest`."""
+def read(request: HttpRequest, limit: int | None = None) -> Incoming:
+    """The call in a request; read once, however often it is asked for. Raises `TooLarge`, `MalformedRequest`.
+
+    `limit` is in bytes: `GATEWAY_BODY_LIMIT`, unless somebody else than an SDK speaks.
+    """
     known = getattr(request, _MEMO, None)
     if known is None:
         try:
-            known = parse(_body(request))
+            known = parse(_body(request, settings.gateway_body_limit if limit is None else limit))
         except (TooLarge, MalformedRequest) as error:
             known = error
         setattr(request, _MEMO, known)
@@ -103,8 +106,7 @@ def parse(body: bytes) -> Incoming:
     return Incoming(body, arguments, is_wrapped)
 
 
-def _body(request: HttpRequest) -> bytes:
-    limit = settings.gateway_body_limit
+def _body(request: HttpRequest, limit: int) -> bytes:
     try:
         length = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:

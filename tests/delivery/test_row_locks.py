@@ -6,10 +6,13 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connections, transaction
 from django.db.models import Q
+from django.test import Client
 from django.utils import timezone
 
 from django_pushwoosh import push
@@ -33,6 +36,8 @@ from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import InvalidMessage
 from django_pushwoosh.sandbox.app import Sandbox
 from tests.conftest import Clock
+
+REST = "rest_framework"
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -304,3 +309,30 @@ def test_calls_about_the_same_devices_wait_for_each_other_and_not_crosswise() ->
         )
 
     assert [device.tags for device in Device.objects.all()] == [{"Age": 30}] * 10
+
+
+@pytest.mark.parametrize("headers", [{}, {"Prefer": "respond-async"}], ids=["relayed", "queued"])
+def test_one_message_that_is_posted_twice_at_once_is_one(
+    headers: dict[str, str], sandbox: Sandbox, settings: Any
+) -> None:
+    settings.ROOT_URLCONF = "tests.gateway.spectacular_urls"
+    rules = {
+        "AUTHENTICATION": [f"{REST}.authentication.BasicAuthentication"],
+        "PERMISSIONS": [f"{REST}.permissions.IsAdminUser"],
+    }
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "SERVER_GATEWAY": rules}
+    get_user_model().objects.create_superuser("shop", password="secret")
+    note = {"content": "Hello", "to_everyone": True, "transactionId": "order 7"}
+    given = {"Authorization": "Basic c2hvcDpzZWNyZXQ=", **headers}
+    answered: list[int] = []
+
+    def post() -> None:
+        body = {"request": {"notifications": [note]}}
+        answer = Client().post("/server/json/1.3/createMessage", body, content_type="application/json", headers=given)
+        answered.append(answer.json()["status_code"])
+
+    together(*[post] * 6)
+    assert set(answered) <= {200, 202}
+    Worker().drain()
+    assert len(sandbox.messages) == 1
+    assert Dispatch.objects.count() == 1
