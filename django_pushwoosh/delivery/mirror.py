@@ -34,7 +34,7 @@ _ABOUT_ADDRESS = frozenset({"registerEmail", "registerEmailUser", "setEmailTags"
 def note(call: Call, *, now: datetime, using: str | None = None) -> Device | None:
     """Bring the mirror up to what a device call says; any call may be the first sight of a device."""
     arguments = call.arguments
-    platform = _platform(arguments.get("device_type"))
+    platform = platform_of(arguments.get("device_type"))
     hwid = hwid_of(call)
     method = call.method.name
     if method == "setTags" and not hwid:
@@ -43,7 +43,7 @@ def note(call: Call, *, now: datetime, using: str | None = None) -> Device | Non
     if method == "deleteUser":
         _forget_user(call, using)
         return None
-    if not _fits(hwid, 255) or method in _ABOUT_ADDRESS:
+    if not fits(hwid, 255) or method in _ABOUT_ADDRESS:
         return None
     using = using or router.db_for_write(Device)
     devices = Device.objects.using(using)
@@ -77,14 +77,14 @@ def note(call: Call, *, now: datetime, using: str | None = None) -> Device | Non
 def clause(call: Call, *, now: datetime, using: str) -> tag_mirror.Clause | None:
     """What notes a call in the statement that queues it; `None` if `note` has to."""
     hwid, said = hwid_of(call), call.arguments.get("tags")
-    if call.method.name != "setTags" or not _fits(hwid, 255) or not isinstance(said, dict):
+    if call.method.name != "setTags" or not fits(hwid, 255) or not isinstance(said, dict):
         return None
     return tag_mirror.clause(call.application, hwid, said, now=now, using=using)
 
 
 def hwid_of(call: Call) -> str:
     """The hwid of a device call as the mirror knows it; empty if it names none."""
-    return canonical_hwid(call.hwid, _platform(call.arguments.get("device_type")))
+    return canonical_hwid(call.hwid, platform_of(call.arguments.get("device_type")))
 
 
 def link(
@@ -100,6 +100,10 @@ def link(
             if django_user is not None and current.django_user_id != django_user.pk:
                 links.filter(pk=current.pk).update(django_user=django_user)
             return current
+        if current is None and user_id in ("", device.hwid):
+            return None
+        # The statement that notes registrations sees by the row that its links have changed (`device_statement`).
+        Device.objects.using(using).filter(pk=device.pk).update(updated_at=now)
         if current is not None:
             links.filter(pk=current.pk).update(until=now, is_open=None)
         if user_id in ("", device.hwid):
@@ -113,14 +117,13 @@ def _changes(device: Device, call: Call, now: datetime) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     match call.method.name:
         case "registerDevice":
-            changes = _attributes(device, arguments)
-            token = arguments.get("push_token")
+            changes = attributes(device, arguments)
             # A partial register (VoIP, the popup widget) carries no token, and must not blank the one we know.
-            if isinstance(token, str) and token:
-                changes["push_token"] = storable(token)
+            if token := token_of(arguments):
+                changes["push_token"] = token
             elif not device.push_token and device.is_phone_number:
                 changes["push_token"] = device.hwid
-            if token or device.is_phone_number:
+            if arguments.get("push_token") or device.is_phone_number:
                 changes |= {"unsubscribed_at": None, "unsubscribed_reason": ""}
             if isinstance(arguments.get("tags"), dict):
                 changes["tags"] = tag_mirror.changed(device.tags, arguments["tags"])
@@ -134,11 +137,18 @@ def _changes(device: Device, call: Call, now: datetime) -> dict[str, Any]:
             if isinstance(badge, int) and 0 <= badge < 2**31:
                 changes = {"badge": badge}
         case "applicationOpen":
-            changes = {**_attributes(device, arguments), "opened_at": now}
+            changes = {**attributes(device, arguments), "opened_at": now}
     return {name: value for name, value in changes.items() if tag_mirror.differs(getattr(device, name), value)}
 
 
-def _attributes(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def token_of(arguments: Mapping[str, Any]) -> str:
+    """The push token that a registration carries; empty where it says nothing about one."""
+    token = arguments.get("push_token")
+    return str(storable(token)) if isinstance(token, str) else ""
+
+
+def attributes(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call says about its device beside its token and its tags, as columns."""
     changes: dict[str, Any] = {}
     for key, name in _TEXTS.items():
         value = arguments.get(key)
@@ -156,12 +166,18 @@ def _attributes(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _link(device: Device, arguments: Mapping[str, Any], method: str, now: datetime, using: str) -> None:
-    user_id = arguments.get("userId")
-    if user_id is None or user_id == "":
+    user_id = user_of(arguments)
+    if method == "registerUser" and arguments.get("userId") in (None, ""):
         # registerUser without a user id means the hwid; registerDevice without one says nothing about the user.
-        user_id = device.hwid if method == "registerUser" else None
-    if isinstance(user_id, str) and _fits(user_id, 255):
+        user_id = device.hwid
+    if user_id:
         link(device, user_id, now=now, using=using)
+
+
+def user_of(arguments: Mapping[str, Any]) -> str:
+    """Whom a call says that its device speaks for; empty where it says nothing that can be kept."""
+    user_id = arguments.get("userId")
+    return user_id if isinstance(user_id, str) and fits(user_id, 255) else ""
 
 
 def _tag_user(call: Call, using: str | None) -> None:
@@ -189,11 +205,11 @@ def _locked(application: str, hwid: str, using: str) -> Device | None:
     return Device.objects.using(using).filter(application=application, hwid=hwid).select_for_update().first()
 
 
-def _platform(value: Any) -> int | None:
+def platform_of(value: Any) -> int | None:
     if isinstance(value, str) and value.isdecimal():
         value = int(value[:6])
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**15 else None
 
 
-def _fits(text: str, length: int) -> bool:
+def fits(text: str, length: int) -> bool:
     return 0 < len(text) <= length and is_storable(text)

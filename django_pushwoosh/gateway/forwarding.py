@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import traceback
 
-from django.db import InterfaceError, OperationalError, router, transaction
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 
 from django_pushwoosh import push
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.gateway.authentication import Speaker
 from django_pushwoosh.gateway.renderers import Refused, accepted, passed_on
-from django_pushwoosh.models import OutboxEntry, Pause
+from django_pushwoosh.models import Pause
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer, read_answer
 from django_pushwoosh.protocol.errors import NotSent, OutcomeUnknown, RateLimited
@@ -51,8 +51,7 @@ def _has_to_wait(call: Call) -> bool:
 
 def _queued(call: Call) -> HttpResponse:
     try:
-        with transaction.atomic(using=router.db_for_write(OutboxEntry)):
-            push.queue_call(call)
+        push.queue_call(call, savepoint=True)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:

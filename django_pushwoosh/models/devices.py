@@ -12,9 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from django_pushwoosh.models.base import MirroredModel
 from django_pushwoosh.models.matching import judged
 from django_pushwoosh.protocol.filters import Expression
-from django_pushwoosh.protocol.platforms import BY_NUMBER, DEVICE_PLATFORMS, WHATSAPP, label_of
+from django_pushwoosh.protocol.platforms import DEVICE_PLATFORMS, WHATSAPP, label_of
 
 WHATSAPP_PREFIX = "whatsapp:"
+PHONE_NUMBERS = tuple(each.number for each in DEVICE_PLATFORMS if each.key in ("SMS", "WHATSAPP"))
+"""Platforms whose devices are named by a number."""
 
 
 def canonical_hwid(hwid: str, platform: int | None) -> str:
@@ -114,4 +116,4 @@ class Device(MirroredModel):
     @property
     def is_phone_number(self) -> bool:
         """SMS and WhatsApp devices are named by a number, which is nobody else's business."""
-        return self.platform in BY_NUMBER and BY_NUMBER[self.platform].key in ("SMS", "WHATSAPP")
+        return self.platform in PHONE_NUMBERS

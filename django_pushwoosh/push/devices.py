@@ -12,7 +12,7 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
-from django_pushwoosh.delivery import connection, mirror, outbox, tag_mirror
+from django_pushwoosh.delivery import connection, device_statement, mirror, outbox, tag_mirror
 from django_pushwoosh.models import (
     Device,
     OutboxEntry,
@@ -165,13 +165,18 @@ def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntr
     return queue_call(Call.of("deleteUser", settings.application(application).code, user_id=user_id))
 
 
-def queue_call(call: Call, using: str | None = None) -> OutboxEntry:
-    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device."""
+def queue_call(call: Call, using: str | None = None, *, savepoint: bool = False) -> OutboxEntry:
+    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device.
+
+    With a `savepoint` a failure leaves a transaction around it intact.
+    """
     using = using or router.db_for_write(OutboxEntry)
     now = timezone.now()
-    with transaction.atomic(using=using, savepoint=False):
+    entry = _entry_of(call, now)
+    if device_statement.queue(entry, call, now=now, using=using):
+        return entry
+    with transaction.atomic(using=using, savepoint=savepoint):
         clause = mirror.clause(call, now=now, using=using)
-        entry = _entry_of(call, now)
         if clause is not None and outbox.enqueue_along(entry, clause, using):
             tag_mirror.learn_types(call.application, clause.tags, using=using)
             return entry
