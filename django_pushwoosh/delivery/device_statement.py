@@ -1,228 +1,266 @@
-"""Notes a registration in the mirror and queues it, all in one statement that is a transaction of its own.
+"""Notes an SDK's registration in the mirror and queues it, all in one statement that is a transaction of its own.
 
-SDKs register at every start of an app, so this is what the gateway does most. On PostgreSQL a statement costs what a
-row does; four of them in a transaction cost six trips to the server. Whatever cannot be said in one goes the long way
-(`mirror.note`, `outbox.enqueue_all`), with the same outcome; a differential test holds them to it.
+SDKs register at every start of an app, so this is what the gateway does most. On PostgreSQL a statement costs about
+what a row does, and four of them in a transaction make six trips to the server. Whatever cannot be said in one goes the
+long way (`mirror.note`, `outbox.enqueue_all`), with the same outcome; a differential test holds them to it.
+
+The SQL is written once for each shape of a registration (what it says of its device), so that a call only has to fill
+it in. What a new row does not say is its model's default, as a literal.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db import IntegrityError, connections, models, transaction
+from django.db import IntegrityError, connections, models, router, transaction
 
+from django_pushwoosh.conf import Application
 from django_pushwoosh.delivery import mirror, outbox, tag_mirror
 from django_pushwoosh.models import Device, OutboxEntry, TagDefinition, UserLink
 from django_pushwoosh.models.devices import PHONE_NUMBERS
 from django_pushwoosh.protocol.calls import Call
 
-_DEVICE, _LINK, _TAG, _ENTRY = (
-    f'"{model._meta.db_table}"' for model in (Device, UserLink, TagDefinition, OutboxEntry)
-)
+_DEVICE, _LINK, _TAG, _ENTRY = (f'"{model._meta.db_table}"' for model in (Device, UserLink, TagDefinition, OutboxEntry))
 _IS_NUMBER = f"known.platform IN ({', '.join(map(str, PHONE_NUMBERS))})"
+_JSON = ("tags", "extra")
+_ENTRYS_OWN = {
+    "application": "%(application)s",
+    "api_root": "%(api_root)s",
+    "raw": "%(raw)s",
+    "key": "%(key)s",
+    "due_at": "%(now)s",
+    "created_at": "%(now)s",
+}
 
 
-@dataclass(slots=True)
-class _Statement:
-    """SQL as it grows: common table expressions, and what they take."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a registration says: columns of its device, whom it speaks for, and what else the statement has to do.
 
-    parts: list[str] = field(default_factory=list)
-    parameters: list[Any] = field(default_factory=list)
+    `entry` is what all entries of its kind have in common.
+    `is_reachable`: it carries a push token, so that the device is no longer unsubscribed. `removes`: tags are taken
+    away. `learns`: tags are named that this process has not seen before.
+    """
 
-    def add(self, sql: str, *parameters: Any) -> None:
-        self.parts.append(sql)
-        self.parameters.extend(parameters)
+    columns: tuple[str, ...]
+    entry: tuple[tuple[str, Any], ...]
+    is_reachable: bool
+    names_user: bool
+    is_anonymous: bool
+    removes: bool
+    learns: bool
 
 
-def queue(entry: OutboxEntry, call: Call, *, now: datetime, using: str) -> bool:
-    """Note a registration and queue its entry; False, and nothing done, where that takes the long way."""
+def queue(call: Call, application: Application, key: str, *, now: datetime, using: str) -> bool:
+    """Note a registration and queue it; False, and nothing done, where that takes the long way."""
     connection = connections[using]
-    if call.method.name != "registerDevice" or connection.vendor != "postgresql":
+    if connection.vendor != "postgresql" or call.method.name != "registerDevice" or call.raw is None:
         return False
-    said = _said(call)
-    if said is None:
+    arguments = call.arguments
+    hwid, platform = mirror.hwid_of(call), mirror.platform_of(arguments.get("device_type"))
+    said = _said(arguments)
+    if said is None or platform is None or not mirror.fits(hwid, 255) or router.db_for_write(Device) != using:
         return False
-    statement = _Statement()
-    fresh = tag_mirror.unlearned(call.application, said.tags, using=using)
-    _note(statement, said, now, connection)
-    _link(statement, said, now)
-    _learn(statement, said, fresh)
-    _queue(statement, entry, fresh, connection)
-    within = transaction.atomic(using=using) if connection.in_atomic_block else nullcontext()
-    try:
-        with within, connection.cursor() as cursor:
-            cursor.execute("".join(statement.parts), statement.parameters)
-            row = cursor.fetchone()
-    except IntegrityError:
-        # Somebody opened a link of the same device in the meantime: whoever waits for the row's lock sees it.
-        return False
+    fresh = tag_mirror.unlearned(call.application, said.tags, using=using) if said.tags else {}
+    user_id = mirror.user_of(arguments)
+    entry = outbox.columns_of(call, key=key, application=application, now=now)
+    shape = Shape(
+        columns=tuple(said.columns),
+        entry=tuple((name, value) for name, value in entry.items() if name not in _ENTRYS_OWN),
+        is_reachable=bool(arguments.get("push_token")),
+        names_user=bool(user_id),
+        is_anonymous=user_id == hwid,
+        removes=bool(said.removed),
+        learns=bool(fresh),
+    )
+    parameters = {
+        **said.columns,
+        **{f"{name}_room": room for name, room in said.rooms.items()},
+        "application": call.application,
+        "api_root": application.api_root,
+        "raw": call.raw,
+        "key": entry["key"],
+        "hwid": hwid,
+        "platform": platform,
+        "token": said.columns.get("push_token") or (hwid if platform in PHONE_NUMBERS else ""),
+        "now": now,
+        "user_id": user_id,
+        "removed": said.removed,
+        "names": list(fresh),
+        "types": list(fresh.values()),
+    }
+    row = _row(statement(shape), parameters, connection)
     if row is None:
         return False
-    entry.pk, entry._state.adding, entry._state.db = row[0], False, using
-    if fresh and row[1]:
+    if row[1]:
         tag_mirror.remember(call.application, fresh, using=using)
     outbox.wake(using)
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Said:
-    """What a registration says about its device, checked: columns and their values, and the tags that go."""
+    """What a registration says of its device: columns, JSON as its text; tags that are set, and those that go.
 
-    device: Device
-    columns: Mapping[str, Any]
-    removed: Sequence[str]
+    `rooms`: how long what the row holds already may be, so that the two together stay within the bound.
+    """
+
+    columns: dict[str, Any]
+    rooms: dict[str, int]
     tags: Mapping[str, Any]
-    user_id: str
-    is_reachable: bool
+    removed: list[str]
 
 
-def _said(call: Call) -> _Said | None:
-    arguments = call.arguments
-    hwid, platform = mirror.hwid_of(call), mirror.platform_of(arguments.get("device_type"))
-    if platform is None or not mirror.fits(hwid, 255):
-        return None
-    device = Device(application=call.application, hwid=hwid, platform=platform)
-    columns = mirror.attributes(device, arguments)
-    token = mirror.token_of(arguments)
-    if token:
-        columns["push_token"] = token
-    removed: Sequence[str] = ()
+def _said(arguments: Mapping[str, Any]) -> _Said | None:
+    said = _Said(mirror.attributes({}, arguments), {}, {}, [])
+    if token := mirror.token_of(arguments):
+        said.columns["push_token"] = token
     if isinstance(arguments.get("tags"), dict):
         plain = tag_mirror.plain(arguments["tags"])
         if plain is None:
             return None
-        columns["tags"], removed = plain
-    if any(len(json.dumps(columns[name])) > tag_mirror.MOST_BYTES for name in ("tags", "extra") if name in columns):
+        said.columns["tags"] = said.tags = plain[0]
+        said.removed = plain[1]
+    for name in _JSON:
+        if name in said.columns:
+            text = said.columns[name] = json.dumps(said.columns[name])
+            said.rooms[name] = tag_mirror.MOST_BYTES - len(text)
+            if said.rooms[name] < 0:
+                return None
+    return said
+
+
+def _row(sql: str, parameters: Mapping[str, Any], connection: Any) -> tuple[int, bool] | None:
+    # By itself a statement needs no BEGIN and no COMMIT.
+    alone = transaction.atomic(using=connection.alias) if connection.in_atomic_block else nullcontext()
+    try:
+        with alone, connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            found: tuple[int, bool] | None = cursor.fetchone()
+    except IntegrityError:
+        # Somebody opened a link of the same device in the meantime: who takes the row's lock first sees it.
         return None
-    user_id = mirror.user_of(arguments)
-    return _Said(device, columns, removed, columns.get("tags", {}), user_id, bool(arguments.get("push_token")))
+    return found
 
 
-def _note(statement: _Statement, said: _Said, now: datetime, connection: Any) -> None:
+@lru_cache(maxsize=512)
+def statement(shape: Shape) -> str:
+    """The SQL for registrations of a shape. It writes all, or nothing where it finds what it cannot deal with.
+
+    It answers with the entry's key, and whether all tags that it named are in the table of tags from now on.
+    """
+    parts = [_noted(shape)]
+    if shape.names_user:
+        # Links are read as they were when the statement began. Whoever has changed one since has written the device's
+        # row too (`mirror.link`), so that it is another version than the one seen.
+        parts.insert(
+            0,
+            f"seen AS (SELECT xmin::text AS version FROM {_DEVICE}"
+            " WHERE application = %(application)s AND hwid = %(hwid)s)",
+        )
+        parts += _linked(shape)
+    if shape.learns:
+        parts += _learned()
+    common = {name: _literal(value) for name, value in shape.entry}
+    names, values = _row_of(OutboxEntry, {**common, **_ENTRYS_OWN})
+    are_learned = "(SELECT count(*) FROM learned) = (SELECT count(*) FROM strange)" if shape.learns else "false"
+    return (
+        f"WITH {', '.join(parts)}"
+        f" INSERT INTO {_ENTRY} ({names}) SELECT {values} FROM noted RETURNING id, {are_learned}"
+    )
+
+
+def _noted(shape: Shape) -> str:
     """The device's row: as it is inserted, and what changes where it is known."""
-    device, columns = said.device, said.columns
-    for name, value in columns.items():
-        setattr(device, name, value)
-    if not device.push_token and device.is_phone_number:
-        device.push_token = device.hwid
-    device.created_at = device.updated_at = now
+    said = {name: f"%({name})s::jsonb" if name in _JSON else f"%({name})s" for name in shape.columns}
+    about = {"application": "%(application)s", "hwid": "%(hwid)s", "platform": "%(platform)s"}
+    times = {"created_at": "%(now)s", "updated_at": "%(now)s"}
+    names, values = _row_of(Device, {**about, **said, **times, "push_token": "%(token)s"})
 
-    changes = [f"{name} = EXCLUDED.{name}" for name in columns if name not in ("tags", "extra")]
-    changes.append("updated_at = EXCLUDED.updated_at")
-    if said.is_reachable:
-        changes.append("unsubscribed_at = NULL, unsubscribed_reason = ''")
+    changes = {name: f"EXCLUDED.{name}" for name in (*shape.columns, "updated_at")}
+    conditions = []
+    for name in _JSON:
+        if name in shape.columns:
+            changes[name] = f"known.{name} || EXCLUDED.{name}"
+            # As long as it can become at most. Near the bound the long way measures it.
+            conditions.append(
+                f"octet_length(known.{name}::text) * {tag_mirror.LONGEST_ESCAPE} <= %({name}_room)s"
+            )
+    if shape.removes:
+        changes["tags"] = f"({changes['tags']}) - %(removed)s::text[]"
+    if shape.is_reachable:
+        changes |= {"unsubscribed_at": "NULL", "unsubscribed_reason": "''"}
     else:
-        changes.append(
-            f"unsubscribed_at = CASE WHEN {_IS_NUMBER} THEN NULL ELSE known.unsubscribed_at END,"
-            f" unsubscribed_reason = CASE WHEN {_IS_NUMBER} THEN '' ELSE known.unsubscribed_reason END"
-        )
-    if "push_token" not in columns:
-        changes.append(
-            f"push_token = CASE WHEN known.push_token = '' AND {_IS_NUMBER} THEN known.hwid ELSE known.push_token END"
-        )
-    conditions, given = [], []
-    for name in ("tags", "extra"):
-        if name in columns:
-            # As long as JSON can become at most: near the bound the long way measures it.
-            room = tag_mirror.MOST_BYTES - len(json.dumps(columns[name]))
-            conditions.append(f"octet_length(known.{name}::text) * {tag_mirror.LONGEST_ESCAPE} <= %s")
-            given.append(room)
-    if "tags" in columns:
-        changes.append("tags = (known.tags || EXCLUDED.tags) - %s::text[]")
-    if "extra" in columns:
-        changes.append("extra = known.extra || EXCLUDED.extra")
-    if said.user_id:
-        # Links are read as they were when the statement began. Whoever changed them since has written the row too, and
-        # what waits for its lock finds another version than it saw.
-        statement.add(
-            f"WITH seen AS (SELECT xmin::text AS version FROM {_DEVICE} WHERE application = %s AND hwid = %s), ",
-            device.application,
-            device.hwid,
-        )
+        # What is named by its number can always be reached.
+        for name, blank in (("unsubscribed_at", "NULL"), ("unsubscribed_reason", "''")):
+            changes[name] = f"CASE WHEN {_IS_NUMBER} THEN {blank} ELSE known.{name} END"
+    if "push_token" not in shape.columns:
+        is_blank = f"known.push_token = '' AND {_IS_NUMBER}"
+        changes["push_token"] = f"CASE WHEN {is_blank} THEN known.hwid ELSE known.push_token END"
+    if shape.names_user:
         conditions.append("known.xmin::text = (SELECT version FROM seen)")
-    else:
-        statement.add("WITH ")
-    names, fields = _columns(Device)
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    statement.add(
-        f"noted AS (INSERT INTO {_DEVICE} AS known ({names}) VALUES ({_places(fields)})"
-        f" ON CONFLICT (application, hwid) DO UPDATE SET {', '.join(changes)}{where} RETURNING id)",
-        *_values(device, fields, connection),
-        *([list(said.removed)] if "tags" in columns else ()),
-        *given,
+    return (
+        f"noted AS (INSERT INTO {_DEVICE} AS known ({names}) VALUES ({values}) ON CONFLICT (application, hwid)"
+        f" DO UPDATE SET {', '.join(f'{name} = {value}' for name, value in changes.items())}"
+        f"{' WHERE ' if conditions else ''}{' AND '.join(conditions)} RETURNING id)"
     )
 
 
-def _link(statement: _Statement, said: _Said, now: datetime) -> None:
+def _linked(shape: Shape) -> Iterable[str]:
     """Whom the device speaks for from now on; its hwid means nobody."""
-    if not said.user_id:
-        return
-    statement.add(
-        f", closed AS (UPDATE {_LINK} SET until = %s, is_open = NULL FROM noted"
-        f" WHERE device_id = noted.id AND is_open AND user_id <> %s RETURNING 1)",
-        now,
-        said.user_id,
+    yield (
+        f"closed AS (UPDATE {_LINK} SET until = %(now)s, is_open = NULL FROM noted"
+        " WHERE device_id = noted.id AND is_open AND user_id <> %(user_id)s RETURNING 1)"
     )
-    if said.user_id != said.device.hwid:
+    if not shape.is_anonymous:
         # Counted, so that the old link is closed before the new one is opened.
-        statement.add(
-            f", opened AS (INSERT INTO {_LINK} (device_id, user_id, since, is_open)"
-            " SELECT noted.id, %s, %s, true FROM noted WHERE (SELECT count(*) FROM closed) >= 0 AND NOT EXISTS"
-            f" (SELECT FROM {_LINK} WHERE device_id = noted.id AND is_open AND user_id = %s))",
-            said.user_id,
-            now,
-            said.user_id,
+        yield (
+            f"opened AS (INSERT INTO {_LINK} (device_id, user_id, since, is_open)"
+            " SELECT noted.id, %(user_id)s, %(now)s, true FROM noted"
+            " WHERE (SELECT count(*) FROM closed) >= 0 AND NOT EXISTS"
+            f" (SELECT FROM {_LINK} WHERE device_id = noted.id AND is_open AND user_id = %(user_id)s))"
         )
 
 
-def _learn(statement: _Statement, said: _Said, fresh: Mapping[str, int]) -> None:
+def _learned() -> Iterable[str]:
     """The types of tags that this process has not seen before."""
-    if not fresh:
-        return
-    application = said.device.application
-    statement.add(
-        f", strange AS (SELECT name, type FROM unnest(%s::text[], %s::smallint[]) AS named (name, type), noted"
-        f" WHERE NOT EXISTS (SELECT FROM {_TAG} AS tag WHERE tag.application = %s AND tag.name = named.name)),"
-        f" learned AS (INSERT INTO {_TAG} (application, name, type, source) SELECT %s, name, type, %s FROM strange"
-        f" WHERE (SELECT count(*) FROM {_TAG} WHERE application = %s) + (SELECT count(*) FROM strange) <= %s"
-        " ON CONFLICT (application, name) DO NOTHING RETURNING 1)",
-        list(fresh),
-        list(fresh.values()),
-        application,
-        application,
-        TagDefinition.Source.LEARNED,
-        application,
-        tag_mirror.MOST_TAGS,
+    yield (
+        "strange AS (SELECT name, type FROM unnest(%(names)s::text[], %(types)s::smallint[]) AS named (name, type),"
+        f" noted WHERE NOT EXISTS (SELECT FROM {_TAG} AS tag"
+        " WHERE tag.application = %(application)s AND tag.name = named.name))"
+    )
+    yield (
+        f"learned AS (INSERT INTO {_TAG} (application, name, type, source)"
+        f" SELECT %(application)s, name, type, '{TagDefinition.Source.LEARNED.value}' FROM strange"
+        f" WHERE (SELECT count(*) FROM {_TAG} WHERE application = %(application)s)"
+        f" + (SELECT count(*) FROM strange) <= {tag_mirror.MOST_TAGS}"
+        " ON CONFLICT (application, name) DO NOTHING RETURNING 1)"
     )
 
 
-def _queue(statement: _Statement, entry: OutboxEntry, fresh: Mapping[str, int], connection: Any) -> None:
-    """The entry, where the device was noted; its key, and whether all tags are known from now on."""
-    names, fields = _columns(OutboxEntry)
-    are_learned = ", (SELECT count(*) FROM learned) = (SELECT count(*) FROM strange)" if fresh else ""
-    statement.add(
-        f" INSERT INTO {_ENTRY} ({names}) SELECT {_places(fields)} FROM noted RETURNING id{are_learned}",
-        *_values(entry, fields, connection),
-    )
+def _row_of(model: type[models.Model], said: Mapping[str, str]) -> tuple[str, str]:
+    """Names and values for a new row: what is said, and the model's defaults for the rest."""
+    names, values = [], []
+    for field in model._meta.concrete_fields:
+        value = said.get(field.name) or _literal(None if field.primary_key else field.get_default())
+        if value != "NULL":
+            names.append(f'"{field.column}"')
+            values.append(value)
+    return ", ".join(names), ", ".join(values)
 
 
-@lru_cache
-def _columns(model: type[models.Model]) -> tuple[str, tuple[Any, ...]]:
-    fields = tuple(each for each in model._meta.concrete_fields if not each.primary_key)
-    return ", ".join(f'"{each.column}"' for each in fields), fields
-
-
-@lru_cache
-def _places(fields: tuple[Any, ...]) -> str:
-    return ", ".join(["%s"] * len(fields))
-
-
-def _values(row: models.Model, fields: Sequence[Any], connection: Any) -> list[Any]:
-    return [each.get_db_prep_save(getattr(row, each.attname), connection) for each in fields]
+def _literal(value: Any) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case bool() | int():
+            return str(int(value)) if not isinstance(value, bool) else str(value).lower()
+        case dict():
+            return f"'{json.dumps(value)}'"
+    return "'" + str(value).replace("'", "''") + "'"

@@ -117,7 +117,7 @@ def _changes(device: Device, call: Call, now: datetime) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     match call.method.name:
         case "registerDevice":
-            changes = attributes(device, arguments)
+            changes = attributes(device.extra, arguments)
             # A partial register (VoIP, the popup widget) carries no token, and must not blank the one we know.
             if token := token_of(arguments):
                 changes["push_token"] = token
@@ -137,7 +137,7 @@ def _changes(device: Device, call: Call, now: datetime) -> dict[str, Any]:
             if isinstance(badge, int) and 0 <= badge < 2**31:
                 changes = {"badge": badge}
         case "applicationOpen":
-            changes = {**attributes(device, arguments), "opened_at": now}
+            changes = {**attributes(device.extra, arguments), "opened_at": now}
     return {name: value for name, value in changes.items() if tag_mirror.differs(getattr(device, name), value)}
 
 
@@ -147,8 +147,8 @@ def token_of(arguments: Mapping[str, Any]) -> str:
     return str(storable(token)) if isinstance(token, str) else ""
 
 
-def attributes(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What a call says about its device beside its token and its tags, as columns."""
+def attributes(known: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call says about its device beside its token and its tags, as columns; `known` is what it had as extra."""
     changes: dict[str, Any] = {}
     for key, name in _TEXTS.items():
         value = arguments.get(key)
@@ -161,7 +161,7 @@ def attributes(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
         changes["utc_offset_seconds"] = offset
     extra = {key: value for key, value in arguments.items() if key not in _KNOWN}
     if extra:
-        changes["extra"] = tag_mirror.bounded({**device.extra, **storable(extra)}, device.extra)
+        changes["extra"] = tag_mirror.bounded({**known, **storable(extra)}, dict(known))
     return changes
 
 

@@ -87,27 +87,31 @@ def entry_of(
     chunk: BulkJobChunk | None = None,
 ) -> OutboxEntry:
     """The entry for a call, not yet written."""
-    shared_method = bulk_method(call)
-    if expires_at is not None and shared_method in BULK_METHODS:
+    columns = columns_of(call, key=key, application=application, now=now)
+    if lane is not None:
+        columns["lane"] = lane
+    if expires_at is not None and columns["bulk_method"] in BULK_METHODS:
         # What becomes of it in bulk is known too late.
-        shared_method = ""
-    return OutboxEntry(
-        application=application.code,
-        api_root=application.api_root,
-        method=call.method.name,
-        # What the SDK sent is kept as its bytes; a second, decoded copy would serve nobody.
-        arguments=dict(call.arguments) if call.raw is None else {},
-        raw=call.raw,
-        key=key[:300],
-        lane=(Lane.BULK if call.method.name in STATISTICS else Lane.USER_VISIBLE) if lane is None else lane,
-        is_capped=is_capped(call, application),
-        bulk_method=shared_method,
-        due_at=now,
-        created_at=now,
-        expires_at=expires_at,
-        dispatch=dispatch,
-        chunk=chunk,
-    )
+        columns["bulk_method"] = ""
+    # What the SDK sent is kept as its bytes; a second, decoded copy would serve nobody.
+    arguments = dict(call.arguments) if call.raw is None else {}
+    return OutboxEntry(**columns, arguments=arguments, expires_at=expires_at, dispatch=dispatch, chunk=chunk)
+
+
+def columns_of(call: Call, *, key: str, application: Application, now: datetime) -> dict[str, Any]:
+    """What the entry for a call holds that is no default, beside its arguments."""
+    return {
+        "application": application.code,
+        "api_root": application.api_root,
+        "method": call.method.name,
+        "raw": call.raw,
+        "key": key[:300],
+        "lane": Lane.BULK if call.method.name in STATISTICS else Lane.USER_VISIBLE,
+        "is_capped": is_capped(call, application),
+        "bulk_method": bulk_method(call),
+        "due_at": now,
+        "created_at": now,
+    }
 
 
 def enqueue(call: Call, *, using: str | None = None, **given: Any) -> OutboxEntry:

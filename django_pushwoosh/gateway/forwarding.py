@@ -51,7 +51,7 @@ def _has_to_wait(call: Call) -> bool:
 
 def _queued(call: Call) -> HttpResponse:
     try:
-        push.queue_call(call, savepoint=True)
+        push.take_call(call)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:

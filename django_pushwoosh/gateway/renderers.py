@@ -17,6 +17,7 @@ JSON = "application/json"
 RETRIED = (500, 502, 503, 504)
 """The server errors after which SDKs try again; others, such as 520, make them give up."""
 
+_ACCEPTED, _ACCEPTED_BARE = reply(200, "OK", None), reply(200)
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -39,7 +40,7 @@ def envelope(status_code: int, status_message: str = "OK", **headers: str) -> Ht
 
 def accepted(*, response_absent: bool = False) -> HttpResponse:
     """The answer to a call that was queued."""
-    return _answer(reply(200), 200) if response_absent else envelope(200)
+    return _answer(_ACCEPTED_BARE if response_absent else _ACCEPTED, 200)
 
 
 def passed_on(http_status: int, body: bytes) -> HttpResponse:

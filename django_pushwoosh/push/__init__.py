@@ -19,6 +19,7 @@ from django_pushwoosh.push.devices import (
     set_badge,
     set_tags,
     set_tags_of_many,
+    take_call,
     unlink_user,
     unregister_device,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "set_tags_of_many",
     "start",
     "submit",
+    "take_call",
     "to",
     "unlink_user",
     "unpause",

@@ -172,11 +172,9 @@ def queue_call(call: Call, using: str | None = None, *, savepoint: bool = False)
     """
     using = using or router.db_for_write(OutboxEntry)
     now = timezone.now()
-    entry = _entry_of(call, now)
-    if device_statement.queue(entry, call, now=now, using=using):
-        return entry
     with transaction.atomic(using=using, savepoint=savepoint):
         clause = mirror.clause(call, now=now, using=using)
+        entry = _entry_of(call, now)
         if clause is not None and outbox.enqueue_along(entry, clause, using):
             tag_mirror.learn_types(call.application, clause.tags, using=using)
             return entry
@@ -184,6 +182,14 @@ def queue_call(call: Call, using: str | None = None, *, savepoint: bool = False)
         if clause is None:
             outbox.enqueue_all([entry], using=using)
     return entry
+
+
+def take_call(call: Call) -> None:
+    """The same for an SDK's call, in as few statements as can be; a failure leaves a transaction around it intact."""
+    using = router.db_for_write(OutboxEntry)
+    application = settings.application(call.application)
+    if not device_statement.queue(call, application, key_of(call), now=timezone.now(), using=using):
+        queue_call(call, using, savepoint=True)
 
 
 def queue_unmirrored(call: Call, using: str | None = None) -> OutboxEntry:
