@@ -81,6 +81,7 @@ class Retention:
     `settled` and `failed` are entries of the outbox with their attempts: sent, cancelled or expired ones, and failed,
     left or uncertain ones. `messages` are those that code sent, `composed` those that a person did; failed and
     uncertain ones are kept as long as `failed` at least. `jobs` are ended bulk jobs, `links` closed user links.
+    `statistics` are single opens and deliveries; their numbers stay with our messages.
     """
 
     settled: timedelta | None = timedelta(days=30)
@@ -89,6 +90,7 @@ class Retention:
     composed: timedelta | None = None
     jobs: timedelta | None = timedelta(days=90)
     links: timedelta | None = timedelta(days=365)
+    statistics: timedelta | None = timedelta(days=30)
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
@@ -232,7 +234,8 @@ class Settings:
     def retention(self) -> Retention:
         """`RETENTION`: how long what has ended is kept, timedeltas or `None` for ever.
 
-        `SETTLED` (30 days), `FAILED` (90), `MESSAGES` (30), `COMPOSED` (None), `JOBS` (90), `LINKS` (365).
+        `SETTLED` (30 days), `FAILED` (90), `MESSAGES` (30), `COMPOSED` (None), `JOBS` (90), `LINKS` (365),
+        `STATISTICS` (30).
         """
         where = 'PUSHWOOSH["RETENTION"]'
         row = _mapping(self._all.get("RETENTION", {}), where)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh.admin.forms import application_choices
-from django_pushwoosh.admin.masking import PHONES, discreet, masked_json, sees_numbers
+from django_pushwoosh.admin.masking import discreet, masked_json, sees_numbers
 from django_pushwoosh.admin.records import ApplicationFilter, OfApplication, RecordAdmin, minute
 from django_pushwoosh.models import (
     Device,
@@ -26,6 +26,7 @@ from django_pushwoosh.models import (
 from django_pushwoosh.models.devices import masked
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import Invalid
+from django_pushwoosh.protocol.platforms import REACHED_BY_HWID
 from django_pushwoosh.protocol.tags import clean_tags
 
 MOST_TAGS = 4
@@ -91,7 +92,7 @@ class DeviceAdmin(RecordAdmin):
     ]  # fmt: skip
     list_filter = [ApplicationFilter, "platform", SubscribedFilter]
     search_fields = ["hwid"]
-    search_help_text = _("Searches in the hardware id; in phone numbers only for who may change devices.")
+    search_help_text = _("Searches in the hardware id; in numbers and addresses only for who may change devices.")
     fieldsets = [
         (None, {"fields": ["application", "hwid", "platform", "push_token", "badge", "tags"]}),
         (
@@ -120,12 +121,12 @@ class DeviceAdmin(RecordAdmin):
         self, request: HttpRequest, queryset: QuerySet[Device], search_term: str
     ) -> tuple[QuerySet[Device], bool]:
         if search_term and not sees_numbers(request):
-            queryset = queryset.exclude(platform__in=PHONES)
+            queryset = queryset.exclude(platform__in=REACHED_BY_HWID)
         return super().get_search_results(request, queryset, search_term)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         device: Device | None = kwargs.get("obj")
-        if device is not None and device.is_phone_number and not sees_numbers(request):
+        if device is not None and device.is_reached_by_hwid and not sees_numbers(request):
             # Nothing is saved on this path: who may not change a device is only shown it.
             device.hwid = masked(device.hwid)
             device.push_token = masked(device.push_token)
@@ -139,7 +140,7 @@ class DeviceAdmin(RecordAdmin):
 
     @admin.display(description=_("hardware id"))
     def hwid_masked(self, device: Device) -> str:
-        return masked(device.hwid) if device.is_phone_number else device.hwid
+        return masked(device.hwid) if device.is_reached_by_hwid else device.hwid
 
     @admin.display(description=_("subscribed"), boolean=True)
     def is_subscribed_shown(self, device: Device) -> bool:
@@ -155,7 +156,7 @@ class DeviceAdmin(RecordAdmin):
 
     @admin.display(description=_("tags"))
     def tags_masked(self, device: Device) -> str:
-        return _listed(masked_json(device.tags) if device.is_phone_number else device.tags)
+        return _listed(masked_json(device.tags) if device.is_reached_by_hwid else device.tags)
 
     @admin.display(description=_("speaks for"))
     def links_shown(self, device: Device) -> Any:

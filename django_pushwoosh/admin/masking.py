@@ -1,4 +1,4 @@
-"""Phone numbers, which are for those who may change devices; everybody else sees their ends, and cannot guess them."""
+"""Phone numbers and e-mail devices, which are for those who may change devices; others see ends, and cannot guess."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from typing import Any
 from django.http import HttpRequest
 
 from django_pushwoosh.models import ScheduledMessage
-from django_pushwoosh.protocol.platforms import SMS, WHATSAPP
-
-PHONES = (SMS.number, WHATSAPP.number)
-"""Platforms whose hardware ids are phone numbers."""
 
 PHONE_KEY = r":[+]?[0-9]{6,15}$"
 """Outbox keys that end with a phone number, as a database reads regular expressions."""

@@ -21,13 +21,13 @@ from typing import Any
 from django.db import IntegrityError, connections, models, router, transaction
 
 from django_pushwoosh.conf import Application
-from django_pushwoosh.delivery import mirror, outbox, tag_mirror
-from django_pushwoosh.models import Device, OutboxEntry, TagDefinition, UserLink
-from django_pushwoosh.models.devices import PHONE_NUMBERS
+from django_pushwoosh.delivery import attributes, mirror, outbox, tag_mirror
+from django_pushwoosh.models import Device, OutboxEntry, TagDefinition, UserLink, storable
 from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.protocol.platforms import REACHED_BY_HWID
 
 _DEVICE, _LINK, _TAG, _ENTRY = (f'"{model._meta.db_table}"' for model in (Device, UserLink, TagDefinition, OutboxEntry))
-_IS_NUMBER = f"known.platform IN ({', '.join(map(str, PHONE_NUMBERS))})"
+_IS_REACHED_BY_HWID = f"known.platform IN ({', '.join(map(str, sorted(REACHED_BY_HWID)))})"
 _JSON = ("tags", "extra")
 _ENTRYS_OWN = {
     "application": "%(application)s",
@@ -44,13 +44,13 @@ class Shape:
     """What a registration says: columns of its device, whom it speaks for, and what else the statement has to do.
 
     `entry` is what all entries of its kind have in common.
-    `is_reachable`: it carries a push token, so that the device is no longer unsubscribed. `removes`: tags are taken
+    `is_reached_by_hwid`: its platform is one whose devices need no push token. `removes`: tags are taken
     away. `learns`: tags are named that this process has not seen before.
     """
 
     columns: tuple[str, ...]
     entry: tuple[tuple[str, Any], ...]
-    is_reachable: bool
+    is_reached_by_hwid: bool
     names_user: bool
     is_anonymous: bool
     removes: bool
@@ -60,10 +60,10 @@ class Shape:
 def queue(call: Call, application: Application, key: str, *, now: datetime, using: str) -> bool:
     """Note a registration and queue it; False, and nothing done, where that takes the long way."""
     connection = connections[using]
-    if connection.vendor != "postgresql" or call.method.name != "registerDevice" or call.raw is None:
+    if connection.vendor != "postgresql" or call.method.name != "registerDevice" or call.raw is None or call.is_replay:
         return False
     arguments = call.arguments
-    hwid, platform = mirror.hwid_of(call), mirror.platform_of(arguments.get("device_type"))
+    hwid, platform = mirror.hwid_of(call), attributes.platform_of(arguments, call.hwid)
     said = _said(arguments)
     if said is None or platform is None or not mirror.fits(hwid, 255) or router.db_for_write(Device) != using:
         return False
@@ -73,7 +73,7 @@ def queue(call: Call, application: Application, key: str, *, now: datetime, usin
     shape = Shape(
         columns=tuple(said.columns),
         entry=tuple((name, value) for name, value in entry.items() if name not in _ENTRYS_OWN),
-        is_reachable=bool(arguments.get("push_token")),
+        is_reached_by_hwid=platform in REACHED_BY_HWID,
         names_user=bool(user_id),
         is_anonymous=user_id == hwid,
         removes=bool(said.removed),
@@ -88,7 +88,7 @@ def queue(call: Call, application: Application, key: str, *, now: datetime, usin
         "key": entry["key"],
         "hwid": hwid,
         "platform": platform,
-        "token": said.columns.get("push_token") or (hwid if platform in PHONE_NUMBERS else ""),
+        "token": hwid if platform in REACHED_BY_HWID else said.columns.get("push_token", ""),
         "now": now,
         "user_id": user_id,
         "removed": said.removed,
@@ -118,9 +118,12 @@ class _Said:
 
 
 def _said(arguments: Mapping[str, Any]) -> _Said | None:
-    said = _Said(mirror.attributes({}, arguments), {}, {}, [])
-    if token := mirror.token_of(arguments):
-        said.columns["push_token"] = token
+    said = _Said(attributes.of(arguments), {}, {}, [])
+    token = arguments.get("push_token")
+    if isinstance(token, str) and token:
+        said.columns["push_token"] = storable(token)
+    if more := attributes.more_of(arguments):
+        said.columns["extra"] = more
     if isinstance(arguments.get("tags"), dict):
         plain = tag_mirror.plain(arguments["tags"])
         if plain is None:
@@ -184,6 +187,14 @@ def _noted(shape: Shape) -> str:
     names, values = _row_of(Device, {**about, **said, **times, "push_token": "%(token)s"})
 
     changes = {name: f"EXCLUDED.{name}" for name in (*shape.columns, "updated_at")}
+    if not shape.is_reached_by_hwid:
+        changes["platform"] = f"CASE WHEN {_IS_REACHED_BY_HWID} THEN known.platform ELSE EXCLUDED.platform END"
+    # What a known device's token is, the row's own platform decides, and not the one that came.
+    token = "%(push_token)s" if "push_token" in shape.columns else "known.push_token"
+    changes["push_token"] = f"CASE WHEN {_IS_REACHED_BY_HWID} THEN known.hwid ELSE {token} END"
+    for name, blank in (("unsubscribed_at", "NULL"), ("unsubscribed_reason", "''")):
+        is_left = f"CASE WHEN {_IS_REACHED_BY_HWID} THEN {blank} ELSE known.{name} END"
+        changes[name] = blank if "push_token" in shape.columns else is_left
     conditions = []
     for name in _JSON:
         if name in shape.columns:
@@ -194,15 +205,6 @@ def _noted(shape: Shape) -> str:
             )
     if shape.removes:
         changes["tags"] = f"({changes['tags']}) - %(removed)s::text[]"
-    if shape.is_reachable:
-        changes |= {"unsubscribed_at": "NULL", "unsubscribed_reason": "''"}
-    else:
-        # What is named by its number can always be reached.
-        for name, blank in (("unsubscribed_at", "NULL"), ("unsubscribed_reason", "''")):
-            changes[name] = f"CASE WHEN {_IS_NUMBER} THEN {blank} ELSE known.{name} END"
-    if "push_token" not in shape.columns:
-        is_blank = f"known.push_token = '' AND {_IS_NUMBER}"
-        changes["push_token"] = f"CASE WHEN {is_blank} THEN known.hwid ELSE known.push_token END"
     if shape.names_user:
         conditions.append("known.xmin::text = (SELECT version FROM seen)")
     return (

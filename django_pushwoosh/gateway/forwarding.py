@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import traceback
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 
 from django_pushwoosh import push
@@ -52,10 +51,8 @@ def _has_to_wait(call: Call) -> bool:
 def _queued(call: Call) -> HttpResponse:
     try:
         push.take_call(call)
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:
-        # What the mirror cannot digest must still reach Pushwoosh.
+        # What the mirror cannot digest, or finds no room or lock for, must still reach Pushwoosh.
         logger.error("%s of %s is queued unmirrored: %s", *_named(call), told_without_values(error))
         push.queue_unmirrored(call)
     return accepted(response_absent=call.method.response_absent)

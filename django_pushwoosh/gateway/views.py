@@ -104,7 +104,7 @@ def take(request: HttpRequest, name: str) -> HttpResponse:
     refusal = refusal_of(method, arguments)
     if refusal:
         raise Refused(ARGUMENT_ERROR, refusal)
-    call = Call(method, application.code, arguments, incoming.raw)
+    call = Call(method, application.code, arguments, incoming.raw, is_replay="X-Retry-Count" in request.headers)
     if name in OF_ALL_DEVICES and not call.hwid:
         is_permitted = _may_reach_beyond(request, method, " without a hwid")
     check_lending(call, application, speaker, is_permitted=is_permitted)

@@ -7,6 +7,7 @@ from django_pushwoosh.models.jobs import BulkJob, BulkJobChunk
 from django_pushwoosh.models.links import UserLink
 from django_pushwoosh.models.messages import Dispatch, ScheduledMessage
 from django_pushwoosh.models.outbox import Attempt, BulkRequest, OutboxEntry, Pause
+from django_pushwoosh.models.statistics import Statistic
 from django_pushwoosh.models.tags import TagDefinition
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Pause",
     "RateSlot",
     "ScheduledMessage",
+    "Statistic",
     "TagDefinition",
     "UserLink",
     "canonical_hwid",

@@ -12,11 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from django_pushwoosh.models.base import MirroredModel
 from django_pushwoosh.models.matching import judged
 from django_pushwoosh.protocol.filters import Expression
-from django_pushwoosh.protocol.platforms import DEVICE_PLATFORMS, WHATSAPP, label_of
+from django_pushwoosh.protocol.platforms import DEVICE_PLATFORMS, REACHED_BY_HWID, WHATSAPP, label_of
 
 WHATSAPP_PREFIX = "whatsapp:"
-PHONE_NUMBERS = tuple(each.number for each in DEVICE_PLATFORMS if each.key in ("SMS", "WHATSAPP"))
-"""Platforms whose devices are named by a number."""
 
 
 def canonical_hwid(hwid: str, platform: int | None) -> str:
@@ -27,7 +25,10 @@ def canonical_hwid(hwid: str, platform: int | None) -> str:
 
 
 def masked(number: str) -> str:
-    """A phone number, told apart by its ends only: +1•••4567. It is nobody else's business."""
+    """A phone number or an address, told apart by its ends only: +1•••4567, a•••@example.org."""
+    if "@" in number:
+        name, _at, domain = number.rpartition("@")
+        return f"{name[:1]}•••@{domain}"
     start = number.index("+") + 2 if "+" in number else 1
     return f"{number[:start]}•••{number[-4:]}" if len(number) > start + 4 else "•••"
 
@@ -98,7 +99,7 @@ class Device(MirroredModel):
         ]
 
     def __str__(self) -> str:
-        hwid = masked(self.hwid) if self.is_phone_number else self.hwid
+        hwid = masked(self.hwid) if self.is_reached_by_hwid else self.hwid
         return f"{label_of(self.platform)} {hwid}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
@@ -114,6 +115,6 @@ class Device(MirroredModel):
         return label_of(self.platform)
 
     @property
-    def is_phone_number(self) -> bool:
-        """SMS and WhatsApp devices are named by a number, which is nobody else's business."""
-        return self.platform in PHONE_NUMBERS
+    def is_reached_by_hwid(self) -> bool:
+        """E-mail, SMS and WhatsApp devices are named by an address or number, which is nobody else's business."""
+        return self.platform in REACHED_BY_HWID

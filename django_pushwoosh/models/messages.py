@@ -156,11 +156,18 @@ class Dispatch(models.Model):
         db_index=True,
         help_text=_("When Pushwoosh is asked next what became of it; empty: not any more."),
     )
+    past_deliveries = models.PositiveIntegerField(
+        _("past deliveries"), default=0, help_text=_("Of statistics that are not kept singly any more.")
+    )
+    past_opens = models.PositiveIntegerField(
+        _("past opens"), default=0, help_text=_("Of statistics that are not kept singly any more.")
+    )
 
     class Meta:
         verbose_name = _("dispatch")
         verbose_name_plural = _("dispatches")
         ordering = ["message_id", "number"]
+        indexes = [models.Index(fields=["message_code"], name="pushwoosh_dispatch_code")]
         constraints = [
             models.UniqueConstraint(fields=["message", "number"], name="pushwoosh_dispatch_number"),
         ]

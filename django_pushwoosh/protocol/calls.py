@@ -29,13 +29,15 @@ SHOWN = 20
 class Call:
     """One invocation of a method, without its token.
 
-    `raw` holds the original bytes of an SDK's call: they are forwarded as they came, never re-encoded.
+    `raw` holds the original bytes of an SDK's call: they are forwarded as they came, never re-encoded. `is_replay`:
+    the SDK says that it could not get the call through before, perhaps for days; it tells how things were then.
     """
 
     method: Method
     application: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     raw: bytes | None = field(default=None, repr=False)
+    is_replay: bool = False
 
     @classmethod
     def of(cls, name: str, application: str, /, **arguments: Any) -> Call:

@@ -4,6 +4,7 @@ What is queued is a row in the present transaction; it leaves after the commit. 
 """
 
 from django_pushwoosh.delivery.forecasts import Forecast
+from django_pushwoosh.delivery.statistics import Statistics
 from django_pushwoosh.push.devices import (
     delete_user,
     is_behind,
@@ -38,12 +39,14 @@ from django_pushwoosh.push.messages import (
     warnings,
     withdraw,
 )
+from django_pushwoosh.push.statistics import statistics_of, statistics_of_many
 from django_pushwoosh.push.waiting import cancel_entries, discard, forecast, retry, unpause
 
 __all__ = [
     "EVERYONE",
     "Estimate",
     "Forecast",
+    "Statistics",
     "abort",
     "audience_of",
     "bulk_register_devices",
@@ -75,6 +78,8 @@ __all__ = [
     "set_tags",
     "set_tags_of_many",
     "start",
+    "statistics_of",
+    "statistics_of_many",
     "submit",
     "take_call",
     "to",

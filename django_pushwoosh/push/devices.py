@@ -224,8 +224,10 @@ def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, s
 
 
 def mirror_call(call: Call) -> Device | None:
-    """Bring the mirror up to a call that was relayed with success."""
-    return mirror.note(call, now=timezone.now())
+    """Bring the mirror up to a call that was relayed with success: wholly, or not at all."""
+    using = router.db_for_write(Device)
+    with transaction.atomic(using=using):
+        return mirror.note(call, now=timezone.now(), using=using)
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:

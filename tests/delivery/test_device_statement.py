@@ -39,9 +39,9 @@ TAGS = st.dictionaries(
 )
 USERS = st.sampled_from([None, "", "phone", NUMBER, f"whatsapp:{NUMBER}", "ada", "bob", "u" * 300, "nul \0", 5])
 BODIES = st.fixed_dictionaries(
-    {"hwid": st.sampled_from(["phone", NUMBER, "h" * 300])},
+    {"hwid": st.sampled_from(["phone", NUMBER, "ada@example.org", "h" * 300])},
     optional={
-        "device_type": st.sampled_from([1, 3, 11, 18, 21, 150, "3", "x", None, -1, True, 2**40]),
+        "device_type": st.sampled_from([1, 3, 11, 14, 18, 21, 150, "3", "x", None, -1, True, 2**40]),
         "push_token": st.sampled_from(["token", "other", "", None, 7, "half \ud800"]),
         "language": TEXTS,
         "timezone": st.sampled_from([7200, "7200", "-3600", "x", 10**6, None, True, 1.5]),
@@ -52,14 +52,14 @@ BODIES = st.fixed_dictionaries(
         "userId": USERS,
         "tags": TAGS | st.sampled_from([None, [], "x"]),
         "sounds": st.lists(st.text(max_size=3), max_size=2),
-        "public_key": st.sampled_from(["key", None, "\0", "z" * 60_000, "z" * 70_000]),
+        "gateway": st.sampled_from(["key", None, "\0", "z" * 60_000, "z" * 70_000]),
         "nested": st.sampled_from([{"a": {"b": [1, None, "\ud800"]}}, 1e300, 10**30]),
     },
 )
 STORED = st.none() | st.fixed_dictionaries(
     {},
     optional={
-        "platform": st.sampled_from([3, 18, 21]),
+        "platform": st.sampled_from([3, 14, 18, 21]),
         "push_token": st.sampled_from(["", "token"]),
         "language": st.just("no"),
         "tags": st.sampled_from([{}, {"Age": 1, "City": "Oslo"}, {"Long": "x" * 9000}, {"Long": "x" * 60_000}]),
@@ -115,7 +115,7 @@ def test_it_leaves_what_the_long_way_does(
     left: list[Any] = []
     for way in (push.take_call, push.queue_call):
         emptied()
-        for hwid in ("phone", NUMBER, f"whatsapp:{NUMBER}"):
+        for hwid in ("phone", NUMBER, f"whatsapp:{NUMBER}", "ada@example.org"):
             store(hwid, stored, clock)
         for body in bodies:
             way(call_of(body))
@@ -137,8 +137,9 @@ def test_what_sdks_send_is_said_in_one_statement(clock: Clock) -> None:
     ):
         assert is_one_statement({"hwid": "phone", **body}, clock)
     assert not is_one_statement({"hwid": "phone", **told, "tags": {"Visits": "#pwinc#1"}}, clock)
+    assert is_one_statement({"hwid": "ada@example.org"}, clock)
     assert not is_one_statement({"hwid": "stranger"}, clock)
-    assert OutboxEntry.objects.count() == 6
+    assert OutboxEntry.objects.count() == 7
     assert set(UserLink.objects.values_list("user_id", "is_open")) == {("ada", None), ("bob", None)}
 
 

@@ -116,9 +116,19 @@ def test_a_user_id_of_a_call_that_only_mentions_it_moves_nothing(clock: Clock) -
 
 
 def test_email_calls_do_not_touch_the_phone_they_come_from(clock: Clock) -> None:
-    note(clock, "registerEmail", email="ada@example.com", language="English", tags={"Age": 30})
+    note(clock, "registerDevice", push_token="token", language="de", v="6.10.0", device_model="Pixel 8")
+    before = Device.objects.filter(hwid="phone").values().get()
+    clock.advance(minutes=1)
+    spoken = {"email": "ada@example.org", "v": "6.11.0", "userId": "ada", "tags": {"Age": 30}}
+    for method in ("registerEmail", "registerEmailUser", "setEmailTags"):
+        note(clock, method, language="English", tz_offset=3600, **spoken)
 
-    assert not Device.objects.exists()
+    assert Device.objects.filter(hwid="phone").values().get() == before
+    address = Device.objects.get(hwid="ada@example.org")
+    assert (address.platform, address.push_token, address.is_subscribed) == (14, "ada@example.org", True)
+    assert (address.tags, address.utc_offset_seconds) == ({"Age": 30}, 3600)
+    assert (address.language, address.sdk_version, address.device_model, address.extra) == ("", "", "", {})
+    assert UserLink.objects.open().get().device == address
 
 
 def test_sms_and_whatsapp_devices_of_one_number_are_two(clock: Clock) -> None:

@@ -214,12 +214,14 @@ def test_a_crash_of_our_own_is_an_envelope_and_says_nothing_private(sdk, sandbox
     assert TOKEN not in caplog.text + str(envelope)
 
 
-def test_a_database_that_does_not_work_is_503(sdk, sandbox, monkeypatch):
-    def fail(*args, **kwargs):
-        raise OperationalError("database is locked")
+def test_a_database_that_does_not_work_is_503(sdk, sandbox):
+    def fail(execute, sql, *args):
+        if "pushwoosh" in sql:
+            raise OperationalError("database is locked")
+        return execute(sql, *args)
 
-    monkeypatch.setattr("django_pushwoosh.push.queue_call", fail)
-    assert sdk.call("setTags", tags={})["status_code"] == 503
+    with connection.execute_wrapper(fail):
+        assert sdk.call("setTags", tags={})["status_code"] == 503
 
 
 def test_a_permission_that_crashes_permits_nothing(sdk, wire, settings):

@@ -14,9 +14,16 @@ from tests.gateway.conftest import BODIES, HWID, PHONE, TOKEN, envelope_of
 
 pytestmark = pytest.mark.django_db
 
+NOT_TAKEN = (
+    "web deleteDevice",
+    "android mergeUser",
+    "web messageDeliveryEvent#nothing known any more (after removeAllDeviceData)",
+)
+"""Refused unless the host says who may; and what names no application."""
+
 
 @pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "application/json; charset=utf-8"])
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", [name for name in BODIES if name not in NOT_TAKEN])
 def test_every_sdk_body_arrives_byte_for_byte(name, content_type, sdk, wire, sandbox):
     method = name.split(" ")[1].split("#")[0]
     body = json.dumps(BODIES[name], ensure_ascii=False).encode()
