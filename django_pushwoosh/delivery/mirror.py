@@ -49,6 +49,8 @@ MOST_AT_ONCE = 20
 _TELLING = frozenset({"registerDevice", "unregisterDevice", "setTags", "setBadge", "applicationOpen", "registerUser"})
 """What changes a device that is known."""
 _DESCRIBING = frozenset({"registerDevice", "applicationOpen"})
+_BEYOND = frozenset({"multiRegisterDevice", "deleteDevice", "deleteUser", "mergeUser"})
+"""What changes more than a device that is known, or takes it away."""
 _ABOUT_ADDRESS = {"registerEmail": "registerDevice", "registerEmailUser": "registerUser", "setEmailTags": "setTags"}
 """Calls about an e-mail address, and what the address would call if it spoke itself."""
 
@@ -106,6 +108,22 @@ def note(call: Call, *, now: datetime, using: str | None = None, django_user: An
     with transaction.atomic(using=using, savepoint=False):
         noted = [_note(call.application, each, now, using, django_user) for each in about]
     return next((device for device in noted if device is not None), None)
+
+
+def says_nothing_new(call: Call, device: Device, user_id: str, *, now: datetime) -> bool:
+    """Whether noting a call would change nothing but a registration's time, of a device that speaks for `user_id`."""
+    method = call.method.name
+    if method in _BEYOND or method in _ABOUT_ADDRESS or call.is_replay or statistics.told(call, device.hwid, now):
+        return False
+    if method not in _TELLING:
+        return True
+    if method != "registerDevice":
+        return False
+    said = Said(method, device.hwid, attributes.platform_of(call.arguments, call.hwid), call.arguments)
+    changes = _changes(device, said, now)
+    is_same = not any(tag_mirror.differs(getattr(device, name), value) for name, value in changes.items())
+    named = user_of(call.arguments)
+    return is_same and (not named or named == (user_id or device.hwid))
 
 
 def clause(call: Call, *, now: datetime, using: str) -> tag_mirror.Clause | None:

@@ -15,7 +15,6 @@ from django_pushwoosh import push
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.gateway.authentication import Speaker
 from django_pushwoosh.gateway.renderers import Refused, accepted, passed_on
-from django_pushwoosh.models import Pause
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer, read_answer
 from django_pushwoosh.protocol.errors import NotSent, OutcomeUnknown, RateLimited
@@ -30,22 +29,19 @@ def forward(call: Call, application: Application, speaker: Speaker) -> HttpRespo
     # A queued call is sent with our token. One that goes with the caller's cannot wait, for tokens are not stored; nor
     # can one that needs a token where there is none: its refusal belongs to the caller, not into the queue.
     may_queue = speaker.own_authorization is None and bool(application.device_token or not call.method.token_required)
-    if call.method.policy is Policy.RELAY:
-        may_queue = False
-    elif may_queue and (call.method.policy is not Policy.RELAY_ELSE_QUEUE or _has_to_wait(call)):
+    if call.method.policy is Policy.RELAY or not may_queue:
+        return _relayed(call, speaker, may_queue=False)
+    if call.method.policy is not Policy.RELAY_ELSE_QUEUE or settings.is_paused:
         return _queued(call)
-    return _relayed(call, speaker, may_queue=may_queue)
+    standing = push.standing_of(call)
+    if standing.has_to_wait:
+        return _queued(call)
+    return _relayed(call, speaker, standing, may_queue=True)
 
 
 def told_without_values(error: BaseException) -> str:
     """An exception for the log: its kind and where, but no value, for that may be somebody's number."""
     return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
-
-
-def _has_to_wait(call: Call) -> bool:
-    if settings.is_paused or push.is_behind(call):
-        return True
-    return Pause.objects.filter(application__in=("", call.application)).exists()
 
 
 def _queued(call: Call) -> HttpResponse:
@@ -58,7 +54,7 @@ def _queued(call: Call) -> HttpResponse:
     return accepted(response_absent=call.method.response_absent)
 
 
-def _relayed(call: Call, speaker: Speaker, *, may_queue: bool) -> HttpResponse:
+def _relayed(call: Call, speaker: Speaker, standing: push.Standing | None = None, *, may_queue: bool) -> HttpResponse:
     if settings.is_paused:
         raise _unavailable(call, "is not asked at the moment")
     try:
@@ -73,7 +69,7 @@ def _relayed(call: Call, speaker: Speaker, *, may_queue: bool) -> HttpResponse:
     failure = failure_of(call, answer)
     is_readable = _is_readable(answer, body)
     if failure is None and is_readable:
-        _mirror(call)
+        _mirror(call, standing)
     elif may_queue and isinstance(failure, RateLimited):
         return _queued(call)
     elif not is_readable or (may_queue and isinstance(failure, OutcomeUnknown)):
@@ -99,9 +95,9 @@ def _doubtful(call: Call, *, may_queue: bool) -> HttpResponse:
     return accepted(response_absent=call.method.response_absent)
 
 
-def _mirror(call: Call) -> None:
+def _mirror(call: Call, standing: push.Standing | None) -> None:
     try:
-        push.mirror_call(call)
+        push.mirror_call(call, standing)
     except Exception as error:
         logger.error("%s of %s could not be mirrored: %s", *_named(call), told_without_values(error))
 

@@ -4,10 +4,10 @@ What is queued is a row in the present transaction; it leaves after the commit. 
 """
 
 from django_pushwoosh.delivery.forecasts import Forecast
+from django_pushwoosh.delivery.standing import Standing
 from django_pushwoosh.delivery.statistics import Statistics
 from django_pushwoosh.push.devices import (
     delete_user,
-    is_behind,
     key_of,
     link_user,
     mirror_call,
@@ -20,6 +20,7 @@ from django_pushwoosh.push.devices import (
     set_badge,
     set_tags,
     set_tags_of_many,
+    standing_of,
     take_call,
     unlink_user,
     unregister_device,
@@ -46,6 +47,7 @@ __all__ = [
     "EVERYONE",
     "Estimate",
     "Forecast",
+    "Standing",
     "Statistics",
     "abort",
     "audience_of",
@@ -58,7 +60,6 @@ __all__ = [
     "discard",
     "estimate",
     "forecast",
-    "is_behind",
     "key_of",
     "link_user",
     "mirror_call",
@@ -77,6 +78,7 @@ __all__ = [
     "set_badge",
     "set_tags",
     "set_tags_of_many",
+    "standing_of",
     "start",
     "statistics_of",
     "statistics_of_many",

@@ -12,7 +12,8 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
-from django_pushwoosh.delivery import connection, device_statement, mirror, outbox, tag_mirror
+from django_pushwoosh.delivery import connection, device_statement, mirror, outbox, standing, tag_mirror
+from django_pushwoosh.delivery.standing import Standing
 from django_pushwoosh.models import (
     Device,
     OutboxEntry,
@@ -213,9 +214,11 @@ def key_of(call: Call) -> str:
     return outbox.user_key(call.application, str(named))
 
 
-def is_behind(call: Call) -> bool:
-    """Whether earlier calls of the same device still wait, so that this one has to queue behind them."""
-    return outbox.has_unsettled(key_of(call))
+def standing_of(call: Call) -> Standing:
+    """How the device of a call stands: whether the call has to wait, and what the mirror knows; one statement."""
+    application = settings.application(call.application)
+    using = router.db_for_write(OutboxEntry)
+    return standing.look(call, application, key_of(call), using=using)
 
 
 def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, str], bytes]:
@@ -223,11 +226,21 @@ def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, s
     return connection.relay(call, settings.application(call.application), authorization=authorization)
 
 
-def mirror_call(call: Call) -> Device | None:
-    """Bring the mirror up to a call that was relayed with success: wholly, or not at all."""
-    using = router.db_for_write(Device)
+def mirror_call(call: Call, standing: Standing | None = None) -> Device | None:
+    """Bring the mirror up to a call that was relayed with success: wholly, or not at all.
+
+    `standing` is how its device stood before.
+    """
+    using, now = router.db_for_write(Device), timezone.now()
+    before = standing or standing_of(call)
+    device = before.device
+    if device is not None and mirror.says_nothing_new(call, device, before.user_id, now=now):
+        # A registration is noted even so, unless the row has changed since: then it may say something new after all.
+        as_it_was = Device.objects.using(using).filter(pk=device.pk, updated_at=device.updated_at)
+        if call.method.name != "registerDevice" or as_it_was.update(updated_at=now):
+            return device
     with transaction.atomic(using=using):
-        return mirror.note(call, now=timezone.now(), using=using)
+        return mirror.note(call, now=now, using=using)
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:
