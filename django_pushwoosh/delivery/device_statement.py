@@ -8,6 +8,9 @@ The SQL is written once for each shape of a registration (what it says of its de
 it in. What a new row does not say is its model's default, as a literal.
 """
 
+# The SQL is put together of names and literals of our own; what comes from outside is always a parameter.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
 import json
@@ -174,8 +177,7 @@ def statement(shape: Shape) -> str:
     names, values = _row_of(OutboxEntry, {**common, **_ENTRYS_OWN})
     are_learned = "(SELECT count(*) FROM learned) = (SELECT count(*) FROM strange)" if shape.learns else "false"
     return (
-        f"WITH {', '.join(parts)}"
-        f" INSERT INTO {_ENTRY} ({names}) SELECT {values} FROM noted RETURNING id, {are_learned}"
+        f"WITH {', '.join(parts)} INSERT INTO {_ENTRY} ({names}) SELECT {values} FROM noted RETURNING id, {are_learned}"
     )
 
 
@@ -200,9 +202,7 @@ def _noted(shape: Shape) -> str:
         if name in shape.columns:
             changes[name] = f"known.{name} || EXCLUDED.{name}"
             # As long as it can become at most. Near the bound the long way measures it.
-            conditions.append(
-                f"octet_length(known.{name}::text) * {tag_mirror.LONGEST_ESCAPE} <= %({name}_room)s"
-            )
+            conditions.append(f"octet_length(known.{name}::text) * {tag_mirror.LONGEST_ESCAPE} <= %({name}_room)s")
     if shape.removes:
         changes["tags"] = f"({changes['tags']}) - %(removed)s::text[]"
     if shape.names_user:

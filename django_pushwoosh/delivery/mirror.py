@@ -110,14 +110,17 @@ def note(call: Call, *, now: datetime, using: str | None = None, django_user: An
     return next((device for device in noted if device is not None), None)
 
 
-def says_nothing_new(call: Call, device: Device, user_id: str, *, now: datetime) -> bool:
-    """Whether noting a call would change nothing but a registration's time, of a device that speaks for `user_id`."""
+def says_nothing_new(call: Call, device: Device | None, user_id: str, *, now: datetime) -> bool:
+    """Whether noting a call of a known device would change nothing but a registration's time.
+
+    A registration is held against the row, and against whom the device speaks for.
+    """
     method = call.method.name
-    if method in _BEYOND or method in _ABOUT_ADDRESS or call.is_replay or statistics.told(call, device.hwid, now):
+    if method in _BEYOND or method in _ABOUT_ADDRESS or call.is_replay or method in statistics.KINDS:
         return False
     if method not in _TELLING:
         return True
-    if method != "registerDevice":
+    if method != "registerDevice" or device is None:
         return False
     said = Said(method, device.hwid, attributes.platform_of(call.arguments, call.hwid), call.arguments)
     changes = _changes(device, said, now)

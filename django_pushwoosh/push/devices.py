@@ -226,21 +226,19 @@ def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, s
     return connection.relay(call, settings.application(call.application), authorization=authorization)
 
 
-def mirror_call(call: Call, standing: Standing | None = None) -> Device | None:
+def mirror_call(call: Call, before: Standing | None = None) -> None:
     """Bring the mirror up to a call that was relayed with success: wholly, or not at all.
 
-    `standing` is how its device stood before.
+    `before` is how its device stood when it left.
     """
     using, now = router.db_for_write(Device), timezone.now()
-    before = standing or standing_of(call)
-    device = before.device
-    if device is not None and mirror.says_nothing_new(call, device, before.user_id, now=now):
-        # A registration is noted even so, unless the row has changed since: then it may say something new after all.
-        as_it_was = Device.objects.using(using).filter(pk=device.pk, updated_at=device.updated_at)
-        if call.method.name != "registerDevice" or as_it_was.update(updated_at=now):
-            return device
+    before = before or standing_of(call)
+    is_noted = before.is_known and mirror.says_nothing_new(call, before.device, before.user_id, now=now)
+    # A registration is noted even so, unless the row has changed since: then it may say something new after all.
+    if is_noted and (before.device is None or standing.touch(before.device, now=now, using=using)):
+        return
     with transaction.atomic(using=using):
-        return mirror.note(call, now=now, using=using)
+        mirror.note(call, now=now, using=using)
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:

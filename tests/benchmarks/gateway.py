@@ -15,7 +15,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -34,6 +35,10 @@ from tests.servers import answers, free_port
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", 5))
 CALLS = int(os.environ.get("BENCH_CALLS", 1500))
+STAMPEDE_SECONDS = float(os.environ.get("BENCH_STAMPEDE_SECONDS", 60))
+STAMPEDE_SHARE = 0.6
+STAMPEDE_DEVICES = 100_000
+ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 KNOWN = 500
 """Devices that register again and again."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -90,9 +95,7 @@ DELIVERED = json.dumps(
     }
 )
 TOKEN = {"Authorization": f"Token {DEVICE_TOKEN}"}
-ASKED = '{{"request":{{"application":"{}","hwid":"5b0c2f0e-6d1f-4a4e-9a53-{{n}}","v":"6.10.0","device_type":3}}}}'.format(
-    CODE
-)
+ASKED = f'{{"request":{{"application":"{CODE}","hwid":"5b0c2f0e-6d1f-4a4e-9a53-{{n}}","v":"6.10.0","device_type":3}}}}'
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,7 @@ class Server:
     pid: int
     port: int
     database: str
+    environment: dict[str, str]
 
     def measure(self, load: Load) -> Measured:
         before, database_before = self._cpu(), self._database_cpu()
@@ -197,6 +201,27 @@ class Server:
         with psycopg.connect(self.database, autocommit=True) as connection:
             connection.execute(f"TRUNCATE {tables}, {peers} CASCADE")
 
+    def fill_devices(self, count: int) -> None:
+        """Devices that the mirror knows, by the names that calls have for them."""
+        columns = (
+            "application, hwid, platform, push_token, language, device_model, os_version, app_version, sdk_version"
+        )
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            connection.execute(
+                f"INSERT INTO django_pushwoosh_device ({columns}, badge, tags, extra, unsubscribed_reason, created_at,"
+                f" updated_at) SELECT '{CODE}', '5b0c2f0e-6d1f-4a4e-9a53-' || lpad(n::text, 10, '0'), 3, 'token', 'en',"
+                " '', '', '', '', 0, '{}', '{}', '', now(), now() FROM generate_series(0, %s) n",
+                [count - 1],
+            )
+        self.analyze()
+
+    def sizes(self) -> dict[str, int]:
+        """The rows of every table of ours."""
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            named = "SELECT tablename FROM pg_tables WHERE tablename LIKE 'django\\_pushwoosh\\_%'"
+            tables = [name for (name,) in connection.execute(named)]
+            return {name: self.count(f"SELECT count(*) FROM {name}") for name in tables}
+
     def analyze(self) -> None:
         """As the server does by itself after a while; the planner takes a table that was just filled for empty."""
         with psycopg.connect(self.database, autocommit=True) as connection:
@@ -206,14 +231,19 @@ class Server:
         with psycopg.connect(self.database, autocommit=True) as connection:
             return int(connection.execute(query).fetchone()[0])  # type: ignore[index]
 
+    @property
+    def workers(self) -> list[str]:
+        return Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+
     def _cpu(self) -> float:
-        workers = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return sum(map(cpu_seconds, workers))
+        return sum(map(cpu_seconds, self.workers))
 
     def _database_cpu(self) -> float:
         query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         with psycopg.connect(self.database, autocommit=True) as connection:
-            return sum(cpu_seconds(str(pid)) for (pid,) in connection.execute(query + " AND backend_type = 'client backend'"))
+            return sum(
+                cpu_seconds(str(pid)) for (pid,) in connection.execute(query + " AND backend_type = 'client backend'")
+            )
 
 
 def main() -> None:
@@ -253,24 +283,75 @@ def relaying(database: str) -> None:
         for method, body in (("getTags", ASKED), ("postEvent", EVENT), ("registerDevice", REGISTER)):
             given: dict[str, Any] = {"different": KNOWN}
             variants = [
-                Variant("ours", Load(0, f"/json/1.3/{method}", body, ENVELOPE_SPACED, CALLS, headers=TOKEN, **given)),
-                Variant("bare post", Load(0, f"/bare/post/{method}", body, ENVELOPE_SPACED, CALLS, **given)),
+                Variant("ours", Load(0, f"/json/1.3/{method}", body, ENVELOPE, CALLS, headers=TOKEN, **given)),
+                Variant("bare post", Load(0, f"/bare/post/{method}", body, ENVELOPE, CALLS, **given)),
             ]
             rounds = in_turns(server, variants)
             told(f"{method} relayed", rounds)
             verdict(f"{method}: CPU, of a bare post's", ratios(rounds["ours"], rounds["bare post"], cpu), most=2.0)
 
 
-ENVELOPE_SPACED = '"status_code": 200'
-"""As the bare upstream writes it."""
-
-
 def busy(database: str) -> None:
     """Pushwoosh at 100 ms: two workers of four threads have eight relays under way, all the time."""
+    latency, threads = 0.1, 8
+    options = ["--worker-class=gthread", "--threads=4", "--keep-alive=5"]
+    with upstream(latency) as root, gunicorn(database, *options, BENCH_UPSTREAM=root) as server:
+        server.clear()
+        server.call(replace(OURS.load, total=KNOWN, threads=threads, good=ENVELOPE))
+        given: dict[str, Any] = {"different": KNOWN, "threads": threads, "total": CALLS // 3}
+        variants = [
+            Variant("ours", Load(0, "/json/1.3/postEvent", EVENT, ENVELOPE, headers=TOKEN, **given)),
+            Variant("bare post", Load(0, "/bare/post/postEvent", EVENT, ENVELOPE, **given)),
+        ]
+        rounds = in_turns(server, variants)
+        told(f"postEvent relayed at {latency * 1000:.0f} ms, {threads} connections", rounds)
+        shares = [each.rate * latency / threads for each in rounds["ours"]]
+        verdict("share of the time in which a connection is busy", shares, least=0.9)
 
 
 def stampede(database: str) -> None:
-    """After a broadcast every phone reports at once; then Pushwoosh goes away for a while."""
+    """After a broadcast every phone reports that it arrived; midway Pushwoosh goes away, and comes back at the end."""
+    port = free_port()
+    environment = {"BENCH_UPSTREAM": f"http://127.0.0.1:{port}", "BENCH_FORGETS": "yes"}
+    load = Load(port, "/json/1.3/messageDeliveryEvent", DELIVERED, ENVELOPE, 0, headers=TOKEN, sources=ADDRESSES)
+    with ExitStack() as stack:
+        server = stack.enter_context(gunicorn(database, **environment))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        server.clear()
+        server.fill_devices(STAMPEDE_DEVICES)
+        sizes = server.sizes()
+        with running(["manage.py", "pushwoosh_worker"], folder / "worker.log", {**os.environ, **server.environment}):
+            with upstream(0.2, port):
+                ceiling = median(
+                    server.measure(replace(load, total=CALLS, threads=8, first=number * CALLS)).rate
+                    for number in range(ROUNDS)
+                )
+                rate = ceiling * STAMPEDE_SHARE
+                total = int(rate * STAMPEDE_SECONDS)
+                print(f"stampede: a ceiling of {ceiling:.0f}/s; {total} calls at {rate:.0f}/s", flush=True)
+                calls = replace(
+                    load, total=total, threads=60, rate=rate, first=ROUNDS * CALLS, different=STAMPEDE_DEVICES
+                )
+                stampeding = stack.enter_context(ThreadPoolExecutor(1)).submit(server.call, calls)
+                time.sleep(STAMPEDE_SECONDS / 2)
+            # Nobody answers there now.
+            found = stampeding.result()
+            waiting = server.count("SELECT count(*) FROM django_pushwoosh_outboxentry WHERE status <> 'sent'")
+            print(f"  answered within {found.late_at(0.5) * 1000:.0f} ms in the middle")
+            verdict("stampede: 99 % answered within seconds", [found.late_at(0.99)], most=1.0)
+            verdict("stampede: good answers, of all", [found.good / total], least=1.0)
+            with upstream(0.0, port):
+                done = "SELECT count(*) FROM django_pushwoosh_outboxentry WHERE status = 'sent'"
+                everything = ROUNDS * CALLS + total
+                until(lambda: server.count(done) == everything, 600, "the delivery of what waited")
+                print(f"  {waiting} waited when it ended, and were delivered", flush=True)
+        with running(
+            ["manage.py", "pushwoosh_purge"], folder / "purge.log", {**os.environ, **server.environment}
+        ) as purge:
+            purge.wait(300)
+        left = server.sizes()
+        print(f"  rows before {sizes}, after {left}")
+        verdict("stampede: rows that are left over", [float(sum(left.values()) - sum(sizes.values()))], most=0.0)
 
 
 def in_turns(server: Server, variants: list[Variant]) -> dict[str, list[Measured]]:
@@ -297,8 +378,8 @@ def gunicorn(database: str, *options: str, **environment: str) -> Iterator[Serve
         log = Path(folder) / "gunicorn.log"
         with running(command, log, settings) as process:
             until(lambda: answers(f"http://127.0.0.1:{port}"), 20, "the start of gunicorn")
-            server = Server(process.pid, port, database)
-            until(lambda: len(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()) == 2, 20, "w")
+            server = Server(process.pid, port, database, settings)
+            until(lambda: len(server.workers) == 2, 20, "the start of both workers")
             yield server
 
 

@@ -1,8 +1,9 @@
 """A project with our gateway, the peers' device endpoints and the bare views: all in one, so that all stand alike."""
 
 import os
+from datetime import timedelta
 
-from django_pushwoosh.protocol.calls import METHODS  # noqa: F401
+from django_pushwoosh.protocol.calls import METHODS
 from tests.settings import *  # noqa: F403
 from tests.settings import DATABASES, INSTALLED_APPS, PUSHWOOSH
 
@@ -37,6 +38,8 @@ PUSHWOOSH = {
     "ENGINE": "command",
     "CONNECTIONS": 64,
 }
+if os.environ.get("BENCH_FORGETS"):
+    PUSHWOOSH["RETENTION"] = dict.fromkeys(("SETTLED", "FAILED", "STATISTICS"), timedelta(microseconds=1))
 if os.environ.get("BENCH_CACHE"):
     CACHES = {
         "default": {

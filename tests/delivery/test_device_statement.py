@@ -26,7 +26,9 @@ pytestmark = pytest.mark.django_db
 
 APPLICATION = "TEST0-00001"
 NUMBER = "+4790000001"
-TEXTS = st.one_of(st.none(), st.sampled_from(["", "en", "zh-Hans-CN", "x" * 300, "nul \0", "half \ud800"]), st.integers())
+TEXTS = st.one_of(
+    st.none(), st.sampled_from(["", "en", "zh-Hans-CN", "x" * 300, "nul \0", "half \ud800"]), st.integers()
+)
 SCALARS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.booleans(), st.text(max_size=5))
 TAG_NAMES = st.sampled_from(["Age", "City", " City", "", "nul \0", "x" * 300, 'q"uote', "per % cent", "%(now)s"])
 TAGS = st.dictionaries(
@@ -126,7 +128,13 @@ def test_it_leaves_what_the_long_way_does(
 
 def test_what_sdks_send_is_said_in_one_statement(clock: Clock) -> None:
     """No shape of a registration takes the long way but for what the statement cannot know."""
-    told = {"device_type": 3, "push_token": "token", "language": "en", "tags": {"Age": 1, "Gone": None}, "sounds": ["a"]}
+    told = {
+        "device_type": 3,
+        "push_token": "token",
+        "language": "en",
+        "tags": {"Age": 1, "Gone": None},
+        "sounds": ["a"],
+    }
     for body in (
         told,
         {**told, "userId": "ada"},
