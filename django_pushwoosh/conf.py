@@ -14,7 +14,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
@@ -41,6 +42,8 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 WEB = ("", "anonymous", "token")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 
+
+Value = TypeVar("Value")
 
 _POLICIES = {policy.name.lower(): policy for policy in Policy}
 
@@ -186,19 +189,41 @@ def _is_pushwooshs(root: str) -> bool:
 
 
 class Settings:
-    """Reads Django's settings at each use, so that `override_settings` works and nothing is frozen at import."""
+    """Reads Django's settings at each use, so that `override_settings` works and nothing is frozen at import.
+
+    What takes long to read, and is asked for at every call of the gateway, is read once for each such dictionary.
+    """
+
+    def __init__(self) -> None:
+        self._read: tuple[Mapping[str, Any], dict[str, Any]] = ({}, {})
 
     @property
     def _all(self) -> Mapping[str, Any]:
         return _mapping(getattr(django_settings, "PUSHWOOSH", {}), "PUSHWOOSH")
 
+    def _once(self, read: Callable[[], Value]) -> Value:
+        """What `read` makes of the present settings; made anew where Django's settings name another dictionary."""
+        present = self._all
+        known, values = self._read
+        if known is not present:
+            values = {}
+            self._read = present, values
+        name = read.__name__
+        if name not in values:
+            values[name] = read()
+        found: Value = values[name]
+        return found
+
     @property
-    def applications(self) -> dict[str, Application]:
+    def applications(self) -> Mapping[str, Application]:
         """`APPLICATIONS`: alias → `CODE`, `API_TOKEN`, `DEVICE_TOKEN`.
 
         Perhaps `API_ROOT`, `TRACKING_ROOT`, `ACCOUNT`, `TRANSPORT`. Whose API root is not Pushwoosh's (a sandbox)
         reports advertising ids there, too.
         """
+        return self._once(self._applications)
+
+    def _applications(self) -> Mapping[str, Application]:
         root = self._all.get("API_ROOT", DEFAULT_API_ROOT)
         tracking_root = self._all.get("TRACKING_ROOT")
         applications = {}
@@ -223,7 +248,7 @@ class Settings:
                 str(row.get("DEVICE_TOKEN") or "").strip(),
                 str(tracks_at).rstrip("/"),
             )
-        return applications
+        return MappingProxyType(applications)
 
     def application(self, name: str = DEFAULT_ALIAS) -> Application:
         """The application with this alias or code. Raises `ImproperlyConfigured`, saying which there are."""
@@ -400,6 +425,9 @@ class Settings:
     @property
     def speakers(self) -> Speakers:
         """`GATEWAY_SECRET`, `GATEWAY_AUTHENTICATION` and what belongs to them: who may speak at the gateway."""
+        return self._once(self._speakers)
+
+    def _speakers(self) -> Speakers:
         row = self._all
         named = row.get("GATEWAY_SECRET")
         secrets = (named,) if isinstance(named, str) else named or ()
@@ -457,6 +485,9 @@ class Settings:
     @property
     def throttle(self) -> Throttle:
         """`THROTTLE`: `PER_HWID` ("120/minute"), `PER_ADDRESS` (None), `TRUSTED_PROXIES` (0), `MAX_WAIT` (5 s)."""
+        return self._once(self._throttle)
+
+    def _throttle(self) -> Throttle:
         row = _mapping(self._all.get("THROTTLE", {}), 'PUSHWOOSH["THROTTLE"]')
         return Throttle(
             _rate(row.get("PER_HWID", "120/minute"), 'PUSHWOOSH["THROTTLE"]["PER_HWID"]'),

@@ -24,6 +24,7 @@ _COLUMNS = frozenset(
 )
 _PRIVATE = frozenset({"idfa", "madid", "lat", "lng", "email", "auth_token", "public_key", "fcm_token", "fcm_push_set"})
 """Advertising ids, positions, and the secrets of web push: of no use here, and nothing to lie about in a table."""
+_LEFT_OUT = _COLUMNS | _PRIVATE
 
 _OFFSETS = range(-18 * 3600, 18 * 3600 + 1)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")
@@ -41,10 +42,16 @@ def of(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def more_of(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call says that no column holds, and that may be kept."""
+    found: dict[str, Any] = storable({key: value for key, value in arguments.items() if key not in _LEFT_OUT})
+    return found
+
+
 def extra_of(device: Device, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The device's further attributes after a call that names some, within their bound."""
-    more = {key: value for key, value in arguments.items() if key not in _COLUMNS | _PRIVATE}
-    return tag_mirror.bounded({**device.extra, **storable(more)}, device.extra) if more else device.extra
+    more = more_of(arguments)
+    return tag_mirror.bounded({**device.extra, **more}, device.extra) if more else device.extra
 
 
 def offset_of(value: Any) -> int | None:

@@ -48,7 +48,11 @@ MOST_AT_ONCE = 20
 
 _TELLING = frozenset({"registerDevice", "unregisterDevice", "setTags", "setBadge", "applicationOpen", "registerUser"})
 """What changes a device that is known."""
+LINKING = frozenset({"registerUser", "registerDevice"})
+"""What says whom a device speaks for."""
 _DESCRIBING = frozenset({"registerDevice", "applicationOpen"})
+_BEYOND = frozenset({"multiRegisterDevice", "deleteDevice", "deleteUser", "mergeUser"})
+"""What changes more than a device that is known, or takes it away."""
 _ABOUT_ADDRESS = {"registerEmail": "registerDevice", "registerEmailUser": "registerUser", "setEmailTags": "setTags"}
 """Calls about an e-mail address, and what the address would call if it spoke itself."""
 
@@ -95,7 +99,7 @@ def note(call: Call, *, now: datetime, using: str | None = None, django_user: An
             _tag_user(call, now, using)
             return None
     # In one order, so that calls about the same devices wait for each other and not crosswise.
-    about = sorted((each for each in _said(call, using) if _fits(each.hwid, 255)), key=lambda each: each.hwid)
+    about = sorted((each for each in _said(call, using) if fits(each.hwid, 255)), key=lambda each: each.hwid)
     if not about:
         return None
     if about[0].method not in _TELLING:
@@ -108,13 +112,32 @@ def note(call: Call, *, now: datetime, using: str | None = None, django_user: An
     return next((device for device in noted if device is not None), None)
 
 
+def says_nothing_new(call: Call, device: Device | None, user_id: str, *, now: datetime) -> bool:
+    """Whether noting a call of a known device would change nothing but a registration's time.
+
+    A registration is held against the row, and against whom the device speaks for.
+    """
+    method = call.method.name
+    if method in _BEYOND or method in _ABOUT_ADDRESS or call.is_replay or method in statistics.KINDS:
+        return False
+    if method not in _TELLING:
+        return True
+    if method != "registerDevice" or device is None:
+        return False
+    said = Said(method, device.hwid, attributes.platform_of(call.arguments, call.hwid), call.arguments)
+    changes = _changes(device, said, now)
+    is_same = not any(tag_mirror.differs(getattr(device, name), value) for name, value in changes.items())
+    named = user_of(call.arguments)
+    return is_same and (not named or named == (user_id or device.hwid))
+
+
 def clause(call: Call, *, now: datetime, using: str) -> tag_mirror.Clause | None:
     """What notes a call in the statement that queues it; `None` if `note` has to.
 
     Its count is 0 where `note` has to all the same, for the device is unknown.
     """
     hwid, said = hwid_of(call), call.arguments.get("tags")
-    if not _fits(hwid, 255) or connections[using].vendor != "postgresql":
+    if not fits(hwid, 255) or connections[using].vendor != "postgresql":
         return None
     method = call.method.name
     if method == "setTags":
@@ -163,9 +186,13 @@ def _link_locked(
         if django_user is not None and known is None:
             links.filter(pk=current.pk).update(django_user=django_user)
         return current
+    is_nobody = user_id in ("", device.hwid)
+    if current is not None or not is_nobody:
+        # Whoever notes registrations in one statement sees by the row that links have changed (`device_statement`).
+        Device.objects.using(using).filter(pk=device.pk).update(updated_at=now)
     if current is not None:
         links.filter(pk=current.pk).update(until=now, is_open=None)
-    if user_id in ("", device.hwid):
+    if is_nobody:
         return None
     fresh = UserLink(device=device, user_id=user_id, django_user=django_user, since=now)
     return UserLink.objects.using(using).bulk_create([fresh])[0]
@@ -330,19 +357,25 @@ def _of_a_replay(device: Device, changes: dict[str, Any], now: datetime) -> dict
 
 
 def _note_user(device: Device, said: Said, now: datetime, using: str, django_user: Any) -> None:
-    if said.method not in ("registerUser", "registerDevice"):
+    if said.method not in LINKING:
         return
-    user_id = said.arguments.get("userId")
-    if user_id is None or user_id == "":
+    user_id = user_of(said.arguments)
+    if said.method == "registerUser" and said.arguments.get("userId") in (None, ""):
         # registerUser without a user id means the hwid; registerDevice without one says nothing about the user.
-        user_id = device.hwid if said.method == "registerUser" else None
-    if not isinstance(user_id, str) or not _fits(user_id, 255):
+        user_id = device.hwid
+    if not user_id:
         return
     if said.is_replay:
         lately = now - RETRIED_WITHIN
         if UserLink.objects.using(using).filter(Q(since__gte=lately) | Q(until__gte=lately), device=device).exists():
             return
     _link_locked(device, user_id, now=now, django_user=django_user, using=using)
+
+
+def user_of(arguments: Mapping[str, Any]) -> str:
+    """Whom a call says that its device speaks for; empty where it says nothing that can be kept."""
+    user_id = arguments.get("userId")
+    return user_id if isinstance(user_id, str) and fits(user_id, 255) else ""
 
 
 def _typed(application: str, changes: dict[str, Any], using: str) -> dict[str, Any]:
@@ -369,7 +402,7 @@ def _tag_user(call: Call, now: datetime, using: str) -> None:
 def _merge_users(call: Call, now: datetime, using: str) -> None:
     """Make the devices of one user id speak for another."""
     new = call.arguments.get("newUserId")
-    if not isinstance(new, str) or not _fits(new, 255):
+    if not isinstance(new, str) or not fits(new, 255):
         return
     with transaction.atomic(using=using):
         devices = Device.objects.using(using).of(call.application).filter(_of_user(call.arguments.get("oldUserId")))
@@ -379,7 +412,7 @@ def _merge_users(call: Call, now: datetime, using: str) -> None:
 
 def _of_user(user_id: Any) -> Q:
     """The devices that speak for a user id; none for what cannot be one."""
-    if not isinstance(user_id, str) or not _fits(user_id, 255):
+    if not isinstance(user_id, str) or not fits(user_id, 255):
         return Q(pk__in=[])
     return Q(links__user_id=user_id, links__is_open=True)
 
@@ -393,7 +426,7 @@ def _erase(application: str, which: Q, using: str) -> None:
 
 
 def _is_device(application: str, hwid: str, using: str) -> bool:
-    return _fits(hwid, 255) and Device.objects.using(using).of(application).filter(hwid=hwid).exists()
+    return fits(hwid, 255) and Device.objects.using(using).of(application).filter(hwid=hwid).exists()
 
 
 def _locked(application: str, hwid: str, using: str) -> Device | None:
@@ -401,5 +434,5 @@ def _locked(application: str, hwid: str, using: str) -> Device | None:
     return Device.objects.using(using).filter(application=application, hwid=hwid).select_for_update().first()
 
 
-def _fits(text: str, length: int) -> bool:
+def fits(text: str, length: int) -> bool:
     return 0 < len(text) <= length and is_storable(text)

@@ -89,28 +89,38 @@ def entry_of(
     is_tokenless: bool = False,
 ) -> OutboxEntry:
     """The entry for a call, not yet written; one that `is_tokenless` is sent without our device token."""
-    shared_method = bulk_method(call)
-    if is_tokenless or (expires_at is not None and shared_method in BULK_METHODS):
+    columns = columns_of(call, key=key, application=application, now=now)
+    if lane is not None:
+        columns["lane"] = lane
+    if is_tokenless or (expires_at is not None and columns["bulk_method"] in BULK_METHODS):
         # Bulk requests go with our token, and what becomes of an entry in bulk is known too late to expire.
-        shared_method = ""
+        columns["bulk_method"] = ""
+    # What the SDK sent is kept as its bytes; a second, decoded copy would serve nobody.
+    arguments = dict(call.arguments) if call.raw is None else {}
     return OutboxEntry(
-        application=application.code,
-        api_root=application.api_root,
-        method=call.method.name,
-        # What the SDK sent is kept as its bytes; a second, decoded copy would serve nobody.
-        arguments=dict(call.arguments) if call.raw is None else {},
-        raw=call.raw,
-        key=key[:300],
-        lane=(Lane.BULK if call.method.name in STATISTICS else Lane.USER_VISIBLE) if lane is None else lane,
-        is_capped=is_capped(call, application),
-        bulk_method=shared_method,
+        **columns,
+        arguments=arguments,
         is_tokenless=is_tokenless,
-        due_at=now,
-        created_at=now,
         expires_at=expires_at,
         dispatch=dispatch,
         chunk=chunk,
     )
+
+
+def columns_of(call: Call, *, key: str, application: Application, now: datetime) -> dict[str, Any]:
+    """What the entry for a call holds that is no default, beside its arguments."""
+    return {
+        "application": application.code,
+        "api_root": application.api_root,
+        "method": call.method.name,
+        "raw": call.raw,
+        "key": key[:300],
+        "lane": Lane.BULK if call.method.name in STATISTICS else Lane.USER_VISIBLE,
+        "is_capped": is_capped(call, application),
+        "bulk_method": bulk_method(call),
+        "due_at": now,
+        "created_at": now,
+    }
 
 
 def enqueue(call: Call, *, using: str | None = None, **given: Any) -> OutboxEntry:
@@ -191,17 +201,6 @@ def wake(using: str | None = None) -> None:
 
 def _woken(using: str) -> None:
     entry_queued.send_robust(OutboxEntry, using=using)
-
-
-def has_to_wait(key: str, application: Application, using: str | None = None) -> bool:
-    """Whether what comes next of a key has to queue: earlier calls of it still wait, or the application is paused.
-
-    One statement, for an SDK waits for it.
-    """
-    using = using or router.db_for_write(OutboxEntry)
-    earlier = OutboxEntry.objects.using(using).filter(ours([application]), key=key[:300]).unsettled().order_by()
-    pauses = Pause.objects.using(using).filter(application__in=("", application.code)).order_by()
-    return earlier.values("pk").union(pauses.values("pk"), all=True).exists()
 
 
 def ours(applications: Iterable[Application] | None = None) -> Q:

@@ -39,11 +39,14 @@ def forward(call: Call, application: Application, speaker: Speaker, request: Htt
     # token where there is none: its refusal belongs to the caller, not into the queue.
     may_queue = speaker.can_wait and bool(application.device_token or not call.method.token_required)
     policy = _policy_of(call.method)
-    if policy is Policy.RELAY:
-        may_queue = False
-    elif may_queue and (policy is not Policy.RELAY_ELSE_QUEUE or push.has_to_wait(call)):
+    if policy is Policy.RELAY or not may_queue:
+        return _relayed(call, speaker, request, may_queue=False)
+    if policy is not Policy.RELAY_ELSE_QUEUE or settings.is_paused:
         return _queued(call, speaker)
-    return _relayed(call, speaker, request, may_queue=may_queue)
+    standing = push.standing_of(call)
+    if standing.has_to_wait:
+        return _queued(call, speaker)
+    return _relayed(call, speaker, request, standing, may_queue=True)
 
 
 def _policy_of(method: Method) -> Policy:
@@ -59,7 +62,9 @@ def _queued(call: Call, speaker: Speaker) -> HttpResponse:
     return accepted(response_absent=call.method.response_absent)
 
 
-def _relayed(call: Call, speaker: Speaker, request: HttpRequest, *, may_queue: bool) -> HttpResponse:
+def _relayed(
+    call: Call, speaker: Speaker, request: HttpRequest, standing: push.Standing | None = None, *, may_queue: bool
+) -> HttpResponse:
     if settings.is_paused:
         raise _unavailable(call, "is not asked at the moment")
     try:
@@ -76,7 +81,7 @@ def _relayed(call: Call, speaker: Speaker, request: HttpRequest, *, may_queue: b
     failure = failure_of(call, answer)
     is_readable = _is_readable(answer, body)
     if failure is None and (is_readable or call.method.answer is Shape.ANY):
-        _mirror(call, speaker)
+        _mirror(call, speaker, standing)
         if not is_readable:
             # It succeeded, but in words that no SDK reads.
             return accepted()
@@ -117,11 +122,11 @@ def _doubtful(call: Call, speaker: Speaker, *, may_queue: bool) -> HttpResponse:
     return accepted(response_absent=call.method.response_absent)
 
 
-def _mirror(call: Call, speaker: Speaker) -> None:
+def _mirror(call: Call, speaker: Speaker, standing: push.Standing | None) -> None:
     if call.method.name not in METHODS:
         return
     try:
-        push.mirror_call(call, django_user=speaker.user)
+        push.mirror_call(call, standing, django_user=speaker.user)
     except Exception as error:
         logger.error("%s of %s could not be mirrored: %s", *_named(call), told_without_values(error))
 

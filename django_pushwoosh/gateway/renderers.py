@@ -20,6 +20,7 @@ PAGE_VISIT = ("response", "features", "page_visit", "entrypoint")
 RETRIED = (500, 502, 503, 504)
 """The server errors after which SDKs try again; others, such as 520, make them give up."""
 
+_ACCEPTED, _ACCEPTED_BARE = reply(200, "OK", None), reply(200)
 # A number is not looked at, however long it is.
 _DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
 
@@ -44,7 +45,7 @@ def envelope(status_code: int, status_message: str = "OK", **headers: str) -> Ht
 
 def accepted(*, response_absent: bool = False) -> HttpResponse:
     """The answer to a call that was queued."""
-    return _answer(reply(200), 200) if response_absent else envelope(200)
+    return _answer(_ACCEPTED_BARE if response_absent else _ACCEPTED, 200)
 
 
 def passed_on(http_status: int, body: bytes) -> HttpResponse:

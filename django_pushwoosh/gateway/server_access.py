@@ -23,7 +23,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from django_pushwoosh.conf import settings
-from django_pushwoosh.gateway.forwarding import told_without_values
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.gateway.renderers import Refused, envelope
 
 logger = logging.getLogger("django_pushwoosh.gateway")

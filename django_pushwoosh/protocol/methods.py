@@ -127,6 +127,10 @@ class Method:
                 if argument.required:
                     problems.append(Problem(argument.name, f"{self.name} needs it: {argument.help}"))
                 continue
+            is_short = type(value) is str and 0 < len(value) <= argument.kind.plain_length
+            if is_short and value.isprintable() and not value.isspace():
+                # Nearly all that SDKs say; `Kind` tells why it needs no cleaning.
+                continue
             try:
                 cleaned[argument.name] = argument.kind.clean(value, argument.name)
             except Invalid as error:

@@ -4,10 +4,10 @@ What is queued is a row in the present transaction; it leaves after the commit. 
 """
 
 from django_pushwoosh.delivery.forecasts import Forecast
+from django_pushwoosh.delivery.standing import Standing
 from django_pushwoosh.delivery.statistics import Statistics
 from django_pushwoosh.push.devices import (
     delete_user,
-    has_to_wait,
     key_of,
     link_user,
     mirror_call,
@@ -22,6 +22,7 @@ from django_pushwoosh.push.devices import (
     set_badge,
     set_tags,
     set_tags_of_many,
+    standing_of,
     unlink_user,
     unregister_device,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "EVERYONE",
     "Estimate",
     "Forecast",
+    "Standing",
     "Statistics",
     "abort",
     "audience_of",
@@ -59,7 +61,6 @@ __all__ = [
     "discard",
     "estimate",
     "forecast",
-    "has_to_wait",
     "key_of",
     "link_user",
     "mirror_call",
@@ -80,6 +81,7 @@ __all__ = [
     "set_badge",
     "set_tags",
     "set_tags_of_many",
+    "standing_of",
     "start",
     "statistics_of",
     "statistics_of_many",

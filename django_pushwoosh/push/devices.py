@@ -9,12 +9,13 @@ from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import OperationalError, router, transaction
+from django.db import DatabaseError, OperationalError, router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
-from django_pushwoosh.delivery import connection, entry_points, mirror, outbox, tag_mirror
+from django_pushwoosh.delivery import connection, device_statement, entry_points, mirror, outbox, standing, tag_mirror
 from django_pushwoosh.delivery.deadlocks import begun_anew, has_lost
+from django_pushwoosh.delivery.standing import Standing
 from django_pushwoosh.models import Device, OutboxEntry, UserLink, is_storable
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
@@ -193,6 +194,8 @@ def queue_incoming(
     Raises what keeps the call itself from being stored.
     """
     using = router.db_for_write(OutboxEntry)
+    if django_user is None and not is_tokenless and _is_taken_at_once(call, using):
+        return None
 
     def mirrored() -> Exception | None:
         try:
@@ -214,6 +217,16 @@ def queue_incoming(
     if failure is not None:
         queue_unmirrored(call, using, is_tokenless=is_tokenless)
     return failure
+
+
+def _is_taken_at_once(call: Call, using: str) -> bool:
+    """Queue a registration with its trace in the mirror by one statement; false, and nothing done, if none can."""
+    application = settings.application(call.application)
+    try:
+        return device_statement.queue(call, application, key_of(call), now=timezone.now(), using=using)
+    except DatabaseError:
+        # The long way says what is wrong, or does without the mirror.
+        return False
 
 
 def queue_unmirrored(call: Call, using: str | None = None, *, is_tokenless: bool = False) -> OutboxEntry:
@@ -250,9 +263,11 @@ def _browser_of(call: Call) -> str:
     return next((hwid for hwid in hwids if isinstance(hwid, str) and is_storable(hwid)), "")
 
 
-def has_to_wait(call: Call) -> bool:
-    """Whether a call has to queue: earlier ones of the same device still wait, or nothing is to be said now."""
-    return settings.is_paused or outbox.has_to_wait(key_of(call), settings.application(call.application))
+def standing_of(call: Call) -> Standing:
+    """How the device of a call stands: whether the call has to wait, and what the mirror knows; one statement."""
+    application = settings.application(call.application)
+    using = router.db_for_write(OutboxEntry)
+    return standing.look(call, application, key_of(call), using=using)
 
 
 def relay(
@@ -273,16 +288,20 @@ def note_entry_point(url: object, application: str) -> None:
     entry_points.note(url, settings.application(application), now=timezone.now())
 
 
-def mirror_call(call: Call, *, django_user: AbstractBaseUser | None = None) -> Device | None:
+def mirror_call(call: Call, before: Standing | None = None, *, django_user: AbstractBaseUser | None = None) -> None:
     """Bring the mirror up to a call that was relayed with success: wholly, or not at all.
 
-    `django_user` is who made it, if that is known.
+    `before` is how its device stood when it left; `django_user` is who made it, if that is known.
     """
-    using = router.db_for_write(Device)
-    return begun_anew(
-        lambda: mirror.note(call, now=timezone.now(), using=using, django_user=django_user),
-        using,
-    )
+    using, now = router.db_for_write(Device), timezone.now()
+    before = before or standing_of(call)
+    is_noted = before.is_known and mirror.says_nothing_new(call, before.device, before.user_id, now=now)
+    # Whether a link has its Django user already is not seen from here.
+    is_noted = is_noted and (django_user is None or call.method.name not in mirror.LINKING)
+    # A registration is noted even so, unless the row has changed since: then it may say something new after all.
+    if is_noted and (before.device is None or standing.touch(before.device, now=now, using=using)):
+        return
+    begun_anew(lambda: mirror.note(call, now=now, using=using, django_user=django_user), using)
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:
