@@ -61,7 +61,7 @@ def _relayed(call: Call, speaker: Speaker, *, may_queue: bool) -> HttpResponse:
     if settings.is_paused:
         raise _unavailable(call, "is not asked at the moment")
     try:
-        http_status, _headers, body = push.relay(call, authorization=speaker.authorization)
+        http_status, _headers, body = push.relay(call, authorization=speaker.own_authorization)
     except NotSent:
         if may_queue:
             return _queued(call, speaker)
