@@ -69,7 +69,7 @@ def _relayed(
         raise _unavailable(call, "is not asked at the moment")
     try:
         http_status, _headers, body = push.relay(
-            call, authorization=speaker.authorization, more_headers=forwarded_for(request)
+            call, authorization=speaker.own_authorization, more_headers=forwarded_for(request)
         )
     except NotSent:
         if may_queue:

@@ -41,22 +41,22 @@ _TOKEN = re.compile(r"[!-~]{1,512}")
 class Speaker:
     """A caller, as far as one application is concerned.
 
-    `holds_token`: it sent a token that is good as far as we can tell. `authorization` is the header that goes upstream:
-    `None` puts our token in, an empty one none. `user` is the Django user, where one is known.
+    `holds_token`: it sent a token that is good as far as we can tell. `own_authorization` goes upstream in place of our
+    token, an empty one means none at all. `user` is the Django user, where one is known.
     """
 
     holds_token: bool
-    authorization: str | None = field(default=None, repr=False)
+    own_authorization: str | None = field(default=None, repr=False)
     user: Any = field(default=None, repr=False)
 
     @property
     def can_wait(self) -> bool:
         """Whether its calls can be queued: a token of its own would have to be stored."""
-        return not self.authorization
+        return not self.own_authorization
 
     @property
     def is_tokenless(self) -> bool:
-        return self.authorization == ""
+        return self.own_authorization == ""
 
 
 def speaker_of(request: HttpRequest, application: Application) -> Speaker:
@@ -76,7 +76,7 @@ def speaker_of(request: HttpRequest, application: Application) -> Speaker:
         )
     if not _TOKEN.fullmatch(token):
         raise Refused(401, "The device token has characters that no token has: check the SDK's API token.")
-    return Speaker(holds_token=True, authorization=f"Token {token}")
+    return Speaker(holds_token=True, own_authorization=f"Token {token}")
 
 
 def lent(call: Call, application: Application, speaker: Speaker, caller: Caller, *, is_permitted: bool) -> Speaker:
@@ -91,7 +91,7 @@ def lent(call: Call, application: Application, speaker: Speaker, caller: Caller,
         raise Refused(
             401, f'{call.method.name} without "hwid" needs the device token: send `Authorization: Token …`, or a hwid.'
         )
-    return replace(speaker, authorization="")
+    return replace(speaker, own_authorization="")
 
 
 def is_about_one_device(call: Call) -> bool:

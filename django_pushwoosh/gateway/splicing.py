@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 
-_DECODER = json.JSONDecoder(strict=False)
+_DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str, parse_constant=str)
+"""Looks only where values end: a number of a million digits is not worked out."""
 _BLANKS = " \t\r\n"
 
 

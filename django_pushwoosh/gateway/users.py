@@ -15,7 +15,6 @@ from django_pushwoosh.gateway.renderers import Refused
 from django_pushwoosh.gateway.splicing import with_text
 from django_pushwoosh.models import Device, UserLink, canonical_hwid, is_storable
 from django_pushwoosh.protocol.calls import Call
-from django_pushwoosh.protocol.methods import Body
 
 NAMES = ("userId", "user_id", "oldUserId", "newUserId")
 """Under which bodies name users, whatever the method's row says."""
@@ -87,8 +86,13 @@ def _is_known_of(call: Call, user_id: str) -> bool:
 
 
 def _naming(call: Call, name: str, user_id: str) -> Call:
-    path = ("request", name) if call.method.body is Body.ENVELOPE else (name,)
-    raw = with_text(call.raw, path, user_id) if call.raw is not None else None
+    raw = call.raw
+    if raw is not None:
+        try:
+            raw = with_text(raw, ("request", name), user_id)
+        except KeyError:
+            # It has no envelope.
+            raw = with_text(raw, (name,), user_id)
     return replace(call, arguments={**call.arguments, name: user_id}, raw=raw)
 
 

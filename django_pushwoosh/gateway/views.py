@@ -124,7 +124,7 @@ def _unknown(call: Call, application: Application, speaker: Speaker, request: Ht
         raise Refused(403, f"{call.method.name} is called with a server's token; no app may have one.")
     check_no_secret(call, application)
     own = request.headers.get("Authorization", "") if speaker.holds_token else ""
-    return forward(call, application, replace(speaker, authorization=own), request)
+    return forward(call, application, replace(speaker, own_authorization=own), request)
 
 
 def refusal_of(method: Method, arguments: Mapping[str, Any]) -> str:

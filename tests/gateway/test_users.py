@@ -263,6 +263,11 @@ def test_a_user_who_is_deleted_meanwhile_loses_no_call(sdk, wire, policy, ada, m
     assert [sent.method for sent in wire.sent] == ["registerUser"]
 
 
+def test_numbers_are_not_worked_out():
+    raw = b'{"request":{"n":%s,"f":1e999999999,"userId":"eve","x":NaN}}' % (b"9" * 200_000)
+    assert with_text(raw, ("request", "userId"), "ada") == raw.replace(b"eve", b"ada")
+
+
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(["userId", "a", '"', "\\"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("\ud83d"),
