@@ -98,7 +98,7 @@ def test_popups_are_listed_with_their_rules_and_their_content(call, sandbox):
     assert (popup["code"], popup["delay"], popup["device_type"]) == ("POPUP-1", 3, "ALL")
     content = call("getPopupFormContent", code=popup["popup_form_content_code"]).response
     assert json.loads(content["json"]) == {"version": 1, "params": {}}
-    assert call("getPopupFormContent", code="POPUP-2").text == "Popup not found"
+    assert call("getPopupFormContent", code="POPUP-2").response == {"code": "POPUP-2", "json": "", "html": None}
     call("recordPopupFormEvent", hwid="one", code="POPUP-1", event=1)
     assert [(each.method, each.arguments["event"]) for each in sandbox.reports] == [("recordPopupFormEvent", 1)]
 
