@@ -79,6 +79,7 @@ PUSHWOOSH = {
     },
     "API_ROOT": env.str("PUSHWOOSH_API_ROOT", default="http://127.0.0.1:8600"),
     "USER_ID": "username",
+    "GATEWAY_WEB": "token",
 }
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")

@@ -13,9 +13,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_pushwoosh.admin.masking import discreet, masked
+from django_pushwoosh.admin.masking import discreet
 from django_pushwoosh.admin.records import without_tokens
 from django_pushwoosh.models import Attempt
+from django_pushwoosh.protocol.addresses import masked
 
 MOST_SHOWN = 50
 """Attempts on a page, the latest; what has waited for a day of trouble has over a thousand."""

@@ -16,9 +16,10 @@ from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh.admin.attempts import AttemptInline
 from django_pushwoosh.admin.composer import state_badge
-from django_pushwoosh.admin.masking import discreet, masked
+from django_pushwoosh.admin.masking import discreet
 from django_pushwoosh.admin.records import ApplicationFilter, RecordAdmin, minute
 from django_pushwoosh.models import BulkRequest, OutboxEntry
+from django_pushwoosh.protocol.addresses import masked
 
 
 class IsAwaitedFilter(admin.SimpleListFilter):

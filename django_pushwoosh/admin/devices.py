@@ -16,14 +16,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh.admin.forms import application_choices
-from django_pushwoosh.admin.masking import PHONES, discreet, masked_json, sees_numbers
+from django_pushwoosh.admin.masking import ADDRESSES, discreet, masked_json, sees_numbers
 from django_pushwoosh.admin.records import ApplicationFilter, OfApplication, RecordAdmin, minute
 from django_pushwoosh.models import (
     Device,
     TagDefinition,
     UserLink,
 )
-from django_pushwoosh.models.devices import masked
+from django_pushwoosh.protocol.addresses import masked, masked_address
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import Invalid
 from django_pushwoosh.protocol.tags import clean_tags
@@ -91,7 +91,7 @@ class DeviceAdmin(RecordAdmin):
     ]  # fmt: skip
     list_filter = [ApplicationFilter, "platform", SubscribedFilter]
     search_fields = ["hwid"]
-    search_help_text = _("Searches in the hardware id; in phone numbers only for who may change devices.")
+    search_help_text = _("Searches in the hardware id; in numbers and addresses only for who may change devices.")
     fieldsets = [
         (None, {"fields": ["application", "hwid", "platform", "push_token", "badge", "tags"]}),
         (
@@ -120,15 +120,14 @@ class DeviceAdmin(RecordAdmin):
         self, request: HttpRequest, queryset: QuerySet[Device], search_term: str
     ) -> tuple[QuerySet[Device], bool]:
         if search_term and not sees_numbers(request):
-            queryset = queryset.exclude(platform__in=PHONES)
+            queryset = queryset.exclude(ADDRESSES)
         return super().get_search_results(request, queryset, search_term)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         device: Device | None = kwargs.get("obj")
-        if device is not None and device.is_phone_number and not sees_numbers(request):
+        if device is not None and device.is_address and not sees_numbers(request):
             # Nothing is saved on this path: who may not change a device is only shown it.
-            device.hwid = masked(device.hwid)
-            device.push_token = masked(device.push_token)
+            device.hwid, device.push_token = device.hwid_masked, masked_address(device.push_token)
             device.tags, device.extra = masked_json(device.tags), masked_json(device.extra)
             context["subtitle"] = str(device)
         return super().render_change_form(request, context, *args, **kwargs)
@@ -139,7 +138,7 @@ class DeviceAdmin(RecordAdmin):
 
     @admin.display(description=_("hardware id"))
     def hwid_masked(self, device: Device) -> str:
-        return masked(device.hwid) if device.is_phone_number else device.hwid
+        return device.hwid_masked
 
     @admin.display(description=_("subscribed"), boolean=True)
     def is_subscribed_shown(self, device: Device) -> bool:
@@ -155,14 +154,14 @@ class DeviceAdmin(RecordAdmin):
 
     @admin.display(description=_("tags"))
     def tags_masked(self, device: Device) -> str:
-        return _listed(masked_json(device.tags) if device.is_phone_number else device.tags)
+        return _listed(masked_json(device.tags) if device.is_address else device.tags)
 
     @admin.display(description=_("speaks for"))
     def links_shown(self, device: Device) -> Any:
         if device.pk is None:
             return "—"
         links = device.links.select_related("django_user").order_by("-since")[:20]
-        rows = [(link.user_id, link.since.date(), link.until.date() if link.until else "…") for link in links]
+        rows = [(masked(link.user_id), link.since.date(), link.until.date() if link.until else "…") for link in links]
         return format_html_join("", "<div>{} ({} – {})</div>", rows) or "—"
 
 
@@ -217,7 +216,8 @@ class UserLinkAdmin(RecordAdmin):
     raw_id_fields = ["django_user"]
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        return discreet(request, super().get_list_display(request), {"device_shown": "device_masked"})
+        twins = {"user_id": "user_id_masked", "device_shown": "device_masked"}
+        return discreet(request, super().get_list_display(request), twins)
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return self.search_fields if sees_numbers(request) else ["user_id"]
@@ -233,6 +233,10 @@ class UserLinkAdmin(RecordAdmin):
                 super().save_model(request, obj, form, change)
         else:
             super().save_model(request, obj, form, change)
+
+    @admin.display(description=_("user id"))
+    def user_id_masked(self, link: UserLink) -> str:
+        return masked(link.user_id)
 
     @admin.display(description=_("since"), ordering="since")
     def since_shown(self, link: UserLink) -> str:

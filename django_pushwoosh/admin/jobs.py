@@ -19,12 +19,13 @@ from django.utils.translation import gettext_lazy as _
 from django_pushwoosh import push
 from django_pushwoosh.admin.composer import state_badge
 from django_pushwoosh.admin.forms import application_choices
-from django_pushwoosh.admin.masking import discreet, masked
+from django_pushwoosh.admin.masking import discreet
 from django_pushwoosh.admin.records import ApplicationFilter, RecordAdmin
 from django_pushwoosh.models import (
     BulkJob,
     BulkJobChunk,
 )
+from django_pushwoosh.protocol.addresses import masked
 
 FIRST_CHUNKS = 100
 """Chunks on a job's page; of the others only those that did not go well."""

@@ -1,36 +1,32 @@
-"""Phone numbers, which are for those who may change devices; everybody else sees their ends, and cannot guess them."""
+"""Phone numbers and e-mail addresses, which are for those who may change devices.
+
+Everybody else sees their ends, and cannot guess the rest.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpRequest
 
 from django_pushwoosh.models import ScheduledMessage
-from django_pushwoosh.protocol.platforms import SMS, WHATSAPP
+from django_pushwoosh.protocol.addresses import masked
+from django_pushwoosh.protocol.platforms import REACHED_BY_HWID
 
-PHONES = (SMS.number, WHATSAPP.number)
-"""Platforms whose hardware ids are phone numbers."""
+ADDRESSES = (
+    Q(platform__in=REACHED_BY_HWID) | Q(hwid__contains="@") | Q(hwid__startswith="+") | Q(hwid__istartswith="whatsapp:")
+)
+"""Devices that are named by an address."""
 
-PHONE_KEY = r":[+]?[0-9]{6,15}$"
-"""Outbox keys that end with a phone number, as a database reads regular expressions."""
-
-_NUMBER = re.compile(r"(\+|\\u002[bB]|whatsapp:)([0-9]{6,15})")
-_BARE_NUMBER = re.compile(r'(?<=[":])()([0-9]{8,15})(?="|$)')
+ADDRESS_KEY = r"@|:[+]?[(]?[0-9][0-9 ()./-]{4,30}[0-9]$|whatsapp:"
+"""Outbox keys that end with an address, as a database reads regular expressions."""
 
 
 def sees_numbers(request: HttpRequest) -> bool:
     return bool(request.user.has_perm("django_pushwoosh.change_device"))
-
-
-def masked(text: str) -> str:
-    """Phone numbers in a text, told apart by their ends only: +1•••4567. Ids of digits alone are taken for numbers."""
-    for pattern in (_NUMBER, _BARE_NUMBER):
-        text = pattern.sub(lambda found: f"{found[1]}{found[2][0]}•••{found[2][-4:]}", text)
-    return text
 
 
 def masked_json(value: Any) -> Any:

@@ -23,9 +23,10 @@ from django_pushwoosh.admin import notices
 from django_pushwoosh.admin.attempts import AttemptInline
 from django_pushwoosh.admin.composer import state_badge
 from django_pushwoosh.admin.following import CANCELLING, as_text, shown_call
-from django_pushwoosh.admin.masking import PHONE_KEY, discreet, masked, sees_numbers
+from django_pushwoosh.admin.masking import ADDRESS_KEY, discreet, sees_numbers
 from django_pushwoosh.admin.records import ApplicationFilter, RecordAdmin, minute, without_tokens
 from django_pushwoosh.models import OutboxEntry
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.calls import METHODS
 
 ENTRY = OutboxEntry.Status
@@ -110,7 +111,8 @@ class OutboxEntryAdmin(RecordAdmin):
     actions = ["retry", "discard", "cancel"]
     inlines = [AttemptInline]
     fields = [
-        "method", "state_shown", "told", "application", "api_root", "key_shown", "lane", "is_capped", "body_shown",
+        "method", "state_shown", "told", "application", "api_root", "key_shown", "lane", "is_capped", "is_tokenless",
+        "body_shown",
         "created_at", "due_at", "expires_at", "begun_at", "tried_since", "doubtful_since", "settled_at",
         "attempts_made", "lease_expires_at", "message_shown", "job_shown", "request_shown",
     ]  # fmt: skip
@@ -154,7 +156,7 @@ class OutboxEntryAdmin(RecordAdmin):
         self, request: HttpRequest, queryset: QuerySet[OutboxEntry], search_term: str
     ) -> tuple[QuerySet[OutboxEntry], bool]:
         if search_term and not sees_numbers(request):
-            queryset = queryset.exclude(key__regex=PHONE_KEY)
+            queryset = queryset.exclude(key__regex=ADDRESS_KEY)
         return super().get_search_results(request, queryset, search_term)
 
     @admin.display(description=_("state"), ordering="status")

@@ -28,6 +28,7 @@ from django_pushwoosh.delivery.connection import Leave
 from django_pushwoosh.delivery.deadlocks import begun_anew
 from django_pushwoosh.models import BulkRequest, OutboxEntry, storable
 from django_pushwoosh.models.lookups import Among
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.answers import JobDevice, JobStatus
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.coalescing import (
@@ -230,7 +231,7 @@ def settle(report: Report, done: Future[Answer], *, now: datetime) -> None:
     if isinstance(error, NotFound):
         _give_up(request, f"Pushwoosh does not know the bulk request any more: {error}", now)
     elif error is not None:
-        logger.info("%s: %s", request, storable(str(error)))
+        logger.info("%s: %s", request, masked(storable(str(error))))
         _give_up(request, str(error), now) if is_late else _ask_again(request, now)
     elif isinstance(status, JobStatus) and status.is_ended:
         _settle(request, status, now)

@@ -20,8 +20,10 @@ from django.db.models import Exists, OuterRef
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery import connection, outbox
 from django_pushwoosh.delivery.connection import Leave
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.senders import Senders
 from django_pushwoosh.models import Dispatch, OutboxEntry, ScheduledMessage, storable
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.answers import MessageDetails
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
@@ -117,9 +119,9 @@ def _send(question: Question) -> Answer:
 def _heard_or_log(question: Question, done: Future[Answer], now: datetime) -> bool:
     try:
         return _heard(question, done, now)
-    except Exception:
+    except Exception as error:
         # One answer that cannot be dealt with must not keep the others from being heard.
-        logger.exception("What became of %s could not be noted", question.dispatch)
+        logger.error("What became of %s could not be noted: %s", question.dispatch, told_without_values(error))
         return False
 
 
@@ -137,7 +139,7 @@ def _heard(question: Question, done: Future[Answer], now: datetime) -> bool:
         return _gone(dispatch, now)
     later = asked_next(dispatch.message, now)
     if not isinstance(details, MessageDetails):
-        logger.info("%s: %s", dispatch, storable(str(error)))
+        logger.info("%s: %s", dispatch, masked(storable(str(error))))
         return _note(dispatch, now, follow_at=later)
     word = storable(details.status)[:20]
     if details.is_canceled:

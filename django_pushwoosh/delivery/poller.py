@@ -1,5 +1,7 @@
 """Asks back what became of what was accepted: chunks of bulk jobs, settled from their detailed reports, and messages
-for a time to come (`delivery.following`). What was accepted elsewhere, as a copy of the database has it, is not asked.
+for a time to come (`delivery.following`); and adds up what devices reported of messages (`delivery.statistics`).
+
+What was accepted elsewhere, as a copy of the database has it, is not asked.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from django.db import router
 from django.db.models import Exists, F, OuterRef
 
 from django_pushwoosh.conf import Application, settings
-from django_pushwoosh.delivery import connection, following, outbox
+from django_pushwoosh.delivery import connection, following, outbox, statistics
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.results import progress
 from django_pushwoosh.models import BulkJobChunk, OutboxEntry, storable
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.answers import JobStatus
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import CallError, NotFound
@@ -28,6 +32,7 @@ BATCH = 200
 def poll(*, now: datetime, using: str | None = None) -> int:
     """Ask what is to be asked by now; how many chunks and messages came to their end."""
     using = using or router.db_for_write(BulkJobChunk)
+    statistics.add_up(now=now, using=using)
     held = outbox.paused(using)
     asked = [each for each in settings.applications.values() if each.code not in held]
     if settings.is_paused or "" in held or not asked:
@@ -49,9 +54,9 @@ def _poll_jobs(applications: Sequence[Application], now: datetime, using: str) -
 def _follow_or_log(chunk: BulkJobChunk, now: datetime) -> bool:
     try:
         return _follow(chunk, now)
-    except Exception:
+    except Exception as error:
         # One report that cannot be read must not keep the others from being asked for.
-        logger.exception("The report of %s could not be dealt with", chunk)
+        logger.error("The report of %s could not be dealt with: %s", chunk, told_without_values(error))
         return False
 
 
@@ -63,7 +68,7 @@ def _follow(chunk: BulkJobChunk, now: datetime) -> bool:
     except NotFound as error:
         return _end(chunk, {"status": BulkJobChunk.Status.UNCERTAIN, "told": str(error)}, now)
     except CallError as error:
-        logger.info("%s: %s", chunk, storable(str(error)))
+        logger.info("%s: %s", chunk, masked(storable(str(error))))
         return False
     if not isinstance(status, JobStatus) or not status.is_ended:
         return False

@@ -22,11 +22,12 @@ from django_pushwoosh.delivery.batching import Batch, Kind
 from django_pushwoosh.delivery.deadlocks import begun_anew
 from django_pushwoosh.delivery.reconnecting import let_go_if_broken
 from django_pushwoosh.models import OutboxEntry, Pause, storable
+from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.answers import JobStarted, MessagesCreated, warnings_in
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import CallError, NotSent, OutcomeUnknown, Rejected
-from django_pushwoosh.protocol.refusals import condemns, told_warnings
+from django_pushwoosh.protocol.refusals import condemns, may_lack_token, told_warnings, told_without_token
 from django_pushwoosh.signals import application_paused
 
 logger = logging.getLogger("django_pushwoosh")
@@ -91,6 +92,23 @@ class Settler:
     def failed(self, batch: Batch, error: CallError, started: datetime) -> None:
         """The request came to nothing, or nobody knows: again later, or to its end."""
         self._commit(batch.entries, lambda: self._failed(batch, error, started))
+
+    def told(self, batch: Batch, error: CallError, started: datetime) -> None:
+        """It did not happen, and whoever asked for it hears so and decides anew: it does not go again by itself."""
+        entries = batch.entries
+        codes = _codes_before(error) if batch.kind is Kind.SHARED and isinstance(error, Rejected) else None
+
+        def write() -> None:
+            now = self._clock()
+            rest = entries[len(codes or ()) :]
+            self._sent_before(batch, error, codes or [], started, now)
+            self._log(rest, started, error, error.answer, batch)
+            if condemns(error):
+                self._pause(batch.application.code, storable(str(error)), now)
+            for entry in rest:
+                self._end(entry, error, now)
+
+        self._commit(entries, write)
 
     def taken_in(self, load: bulk.Load, answer: Answer, result: JobStarted) -> None:
         """Pushwoosh took a bulk request: its entries wait for its report."""
@@ -188,6 +206,12 @@ class Settler:
 
     def _failed(self, batch: Batch, error: CallError, started: datetime) -> None:
         entries = batch.entries
+        if batch.is_tokenless and may_lack_token(error):
+            # Whoever sent it could otherwise stop the application for everybody.
+            error = told_without_token(error)
+            self._log(entries, started, error, error.answer, batch)
+            self._fail_each(entries, error, started)
+            return
         codes = _codes_before(error) if batch.kind is Kind.SHARED and len(entries) > 1 else None
         if codes is not None and isinstance(error, Rejected) and (codes or not condemns(error)):
             self._parted(batch, error, codes, started)
@@ -216,24 +240,30 @@ class Settler:
         Where the account was condemned meanwhile, none is bad.
         """
         now = self._clock()
-        before, rest = batch.entries[: len(codes)], batch.entries[len(codes) :]
+        rest = batch.entries[len(codes) :]
         bad, behind = rest[:1], rest[1:]
-        answer = error.answer or Answer(200)
-        if before:
-            self._log(before, started, None, answer, batch)
-            document = {"status_code": 200, "status_message": "OK", "response": answer.response}
-            taken = Answer(200, 200, "OK", answer.response, document)
-            settled = outbox.settle_sent(before, now=now, told=storable(told_warnings(warnings_in(taken))))
-            results.messages_created(_by_entry(before, settled, MessagesCreated.read(taken), taken), now=now)
+        self._sent_before(batch, error, codes, started, now)
         if condemns(error):
-            self._log(rest, started, error, answer, batch)
+            self._log(rest, started, error, error.answer, batch)
             self._released(batch.application.code, rest, error)
             return
         if bad:
-            self._log(bad, started, error, answer, batch)
+            self._log(bad, started, error, error.answer, batch)
             self._fail_each(bad, error, started)
         # They were not looked at.
         outbox.release(behind, due_at=now)
+
+    def _sent_before(self, batch: Batch, error: CallError, codes: list[str], started: datetime, now: datetime) -> None:
+        """Of messages that shared a request, those that stand before the bad one are sent; they have codes."""
+        before = batch.entries[: len(codes)]
+        if not before:
+            return
+        answer = error.answer or Answer(200)
+        self._log(before, started, None, answer, batch)
+        document = {"status_code": 200, "status_message": "OK", "response": answer.response}
+        taken = Answer(200, 200, "OK", answer.response, document)
+        settled = outbox.settle_sent(before, now=now, told=storable(told_warnings(warnings_in(taken))))
+        results.messages_created(_by_entry(before, settled, MessagesCreated.read(taken), taken), now=now)
 
     def _fail_each(self, entries: Sequence[OutboxEntry], error: CallError, started: datetime) -> None:
         now = self._clock()
@@ -256,7 +286,7 @@ class Settler:
         told = storable(str(error))
         if outbox.settle([entry], status, now=now, told=told, attempts=attempts):
             results.ended(entry, status, error, now=now)
-            logger.warning("%s %s: %s", entry, status, told)
+            logger.warning("%s %s: %s", entry, status, masked(told))
 
     def _may_go_again(self, entry: OutboxEntry, error: CallError, now: datetime, started: datetime) -> bool:
         if entry.attempts_made + 1 >= outbox.MIN_ATTEMPTS and now - (entry.tried_since or now) > outbox.MAX_AGE:
@@ -288,6 +318,7 @@ class Settler:
             attempts.write(attempts.of_entries(entries, started, now, error, answer, batch), self._using)
 
     def _pause(self, code: str, reason: str, now: datetime) -> None:
+        reason = masked(reason)
         pauses = Pause.objects.using(self._using)
         pauses.bulk_create([Pause(application=code, reason=reason, since=now)], ignore_conflicts=True)
         logger.error("Application %s is paused: %s", code, reason)

@@ -11,8 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh.models.base import MirroredModel
 from django_pushwoosh.models.matching import judged
+from django_pushwoosh.protocol.addresses import is_address, masked_address
 from django_pushwoosh.protocol.filters import Expression
-from django_pushwoosh.protocol.platforms import BY_NUMBER, DEVICE_PLATFORMS, WHATSAPP, label_of
+from django_pushwoosh.protocol.platforms import DEVICE_PLATFORMS, REACHED_BY_HWID, WHATSAPP, label_of
 
 WHATSAPP_PREFIX = "whatsapp:"
 
@@ -22,12 +23,6 @@ def canonical_hwid(hwid: str, platform: int | None) -> str:
     if platform == WHATSAPP.number and not hwid.startswith(WHATSAPP_PREFIX):
         return WHATSAPP_PREFIX + hwid
     return hwid
-
-
-def masked(number: str) -> str:
-    """A phone number, told apart by its ends only: +1•••4567. It is nobody else's business."""
-    start = number.index("+") + 2 if "+" in number else 1
-    return f"{number[:start]}•••{number[-4:]}" if len(number) > start + 4 else "•••"
 
 
 class DeviceQuerySet(models.QuerySet["Device"]):
@@ -96,8 +91,7 @@ class Device(MirroredModel):
         ]
 
     def __str__(self) -> str:
-        hwid = masked(self.hwid) if self.is_phone_number else self.hwid
-        return f"{label_of(self.platform)} {hwid}"
+        return f"{label_of(self.platform)} {self.hwid_masked}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.hwid = canonical_hwid(self.hwid, self.platform)
@@ -112,6 +106,16 @@ class Device(MirroredModel):
         return label_of(self.platform)
 
     @property
-    def is_phone_number(self) -> bool:
-        """SMS and WhatsApp devices are named by a number, which is nobody else's business."""
-        return self.platform in BY_NUMBER and BY_NUMBER[self.platform].key in ("SMS", "WHATSAPP")
+    def is_reached_by_hwid(self) -> bool:
+        """E-mail, SMS and WhatsApp devices are named by an address or number, which is nobody else's business."""
+        return self.platform in REACHED_BY_HWID
+
+    @property
+    def is_address(self) -> bool:
+        """Whether it is named by a person's number or e-mail address, which is nobody else's business."""
+        return is_address(self.hwid, self.platform)
+
+    @property
+    def hwid_masked(self) -> str:
+        """The hwid, but of an address its ends only: +1•••4567, a•••@example.org."""
+        return masked_address(self.hwid) if self.is_address else self.hwid

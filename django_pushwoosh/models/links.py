@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh.models.base import MirroredModel
 from django_pushwoosh.models.devices import Device
+from django_pushwoosh.protocol.addresses import masked
 
 
 class UserLinkQuerySet(models.QuerySet["UserLink"]):
@@ -59,7 +60,7 @@ class UserLink(MirroredModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} · {self.device}"
+        return f"{masked(self.user_id)} · {self.device}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.is_open = True if self.until is None else None

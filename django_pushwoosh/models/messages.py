@@ -156,11 +156,18 @@ class Dispatch(models.Model):
         db_index=True,
         help_text=_("When Pushwoosh is asked next what became of it; empty: not any more."),
     )
+    deliveries = models.PositiveIntegerField(
+        _("deliveries"), default=0, help_text=_("As reported until the statistics were last added up.")
+    )
+    opens = models.PositiveIntegerField(
+        _("opens"), default=0, help_text=_("As reported until the statistics were last added up.")
+    )
 
     class Meta:
         verbose_name = _("dispatch")
         verbose_name_plural = _("dispatches")
         ordering = ["message_id", "number"]
+        indexes = [models.Index(fields=["message_code"], name="pushwoosh_dispatch_code")]
         constraints = [
             models.UniqueConstraint(fields=["message", "number"], name="pushwoosh_dispatch_number"),
         ]

@@ -85,7 +85,8 @@ class OutboxEntry(models.Model):
     `lane` is what leaves first where many wait; what `is_capped` waits for the account's cap as well, and what has a
     `bulk_method` can travel with others of its kind in one bulk request. An entry whose `expires_at` has passed does
     not leave any more. One that a `bulk_request` carries is held without a lease, until that request's report. One
-    that `is_alone` was refused in company, and goes by itself to get a verdict of its own.
+    that `is_alone` was refused in company, and goes by itself to get a verdict of its own. One that `is_tokenless`
+    came from a caller to whom our device token is not lent: it leaves without, however often it is tried.
     """
 
     class Lane(models.IntegerChoices):
@@ -117,6 +118,7 @@ class OutboxEntry(models.Model):
     is_capped = models.BooleanField(_("counts against the cap"), default=False)
     bulk_method = models.CharField(_("can travel by"), max_length=20, blank=True, default="")
     is_alone = models.BooleanField(_("goes by itself"), default=False)
+    is_tokenless = models.BooleanField(_("speaks without our token"), default=False)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.QUEUED)
     due_at = models.DateTimeField(_("due at"), default=timezone.now)
     created_at = models.DateTimeField(_("queued at"), default=timezone.now)

@@ -296,7 +296,13 @@ WARNINGS = (
 )
 """What comes with a success that is none in full (seed 000)."""
 
-ADVICE = frozenset(row.advice for row in (*STATUSES, *REFUSALS, *WARNINGS) if row.advice)
+TOKENLESS = (
+    "it was sent without your device token, which the gateway lends for calls about the device that speaks alone; "
+    "see “Who may speak” in docs/gateway.md"
+)
+"""The advice where a call went without a token and was refused for what may be the lack of it."""
+
+ADVICE = frozenset({TOKENLESS, *(row.advice for row in (*STATUSES, *REFUSALS, *WARNINGS) if row.advice)})
 
 _BARE_KEYS = frozenset({"message", "error", "code", "details"})
 """All that the refusals of the bare methods hold."""
@@ -310,6 +316,8 @@ def failure_of(call: Call, answer: Answer, retry_after: float | None = None) -> 
     """
     status = answer.http_status
     if status == 200 and answer.status_code == 200:
+        return None
+    if call.method.answer.name == "ANY" and 200 <= status < 300 and answer.status_code in (None, 200):
         return None
     row = _row(answer)
     document = answer.document
@@ -333,6 +341,13 @@ def failure_of(call: Call, answer: Answer, retry_after: float | None = None) -> 
 
 def condemns(error: CallError) -> bool:
     """Whether a refusal is about the account, the application, the token or the address, and not this one call."""
+    call = error.call
+    if call is not None and call.method.upstream.name != "API":
+        # Another host, which knows nothing of the account.
+        return False
+    if call is not None and call.raw is not None and "application" not in call.arguments:
+        # An SDK left out what Pushwoosh misses; nobody from outside is to stop an application by that.
+        return False
     answer = error.answer
     if answer is None:
         return isinstance(error, BadToken)
@@ -344,8 +359,24 @@ def condemns(error: CallError) -> bool:
     if refusal is None or not refusal.condemns or not isinstance(error, BadArgument):
         return False
     # In a message to a group it is the group that they do not know.
-    is_group = error.call is not None and "applications_group" in error.call.arguments
+    is_group = call is not None and "applications_group" in call.arguments
     return not (is_group and "application" in _plain(refusal.text))
+
+
+def may_lack_token(error: CallError) -> bool:
+    """Whether a refusal may be due to the call's having had no token, so that it says nothing about ours.
+
+    What is suspended, or answers elsewhere, would refuse a call with a token too.
+    """
+    if isinstance(error, BadToken):
+        return True
+    refusal = _WHOLE.get(_plain(words_of(error.answer))) if error.answer is not None else None
+    return refusal is not None and bool(refusal.condemns) and "suspended" not in _plain(refusal.text)
+
+
+def told_without_token(error: CallError) -> BadToken:
+    """The refusal of a call that had no token, with advice that fits."""
+    return BadToken(f"{parted(str(error))[0]}{DASH}{TOKENLESS}", call=error.call, answer=error.answer, advice=TOKENLESS)
 
 
 def knows_no_message(error: CallError) -> bool:

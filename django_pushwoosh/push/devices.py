@@ -6,21 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import router, transaction
+from django.db import DatabaseError, OperationalError, router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
-from django_pushwoosh.delivery import connection, mirror, outbox, tag_mirror
-from django_pushwoosh.models import (
-    Device,
-    OutboxEntry,
-    UserLink,
-)
+from django_pushwoosh.delivery import connection, device_statement, entry_points, mirror, outbox, standing, tag_mirror
+from django_pushwoosh.delivery.deadlocks import begun_anew, has_lost
+from django_pushwoosh.delivery.standing import Standing
+from django_pushwoosh.models import Device, OutboxEntry, UserLink, is_storable
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import InvalidMessage, Problem
+from django_pushwoosh.protocol.methods import Upstream
 
 MANY = 1000
 """Devices that are written at a time."""
@@ -165,56 +165,143 @@ def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntr
     return queue_call(Call.of("deleteUser", settings.application(application).code, user_id=user_id))
 
 
-def queue_call(call: Call, using: str | None = None) -> OutboxEntry:
-    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device."""
+def queue_call(
+    call: Call, using: str | None = None, *, django_user: AbstractBaseUser | None = None, is_tokenless: bool = False
+) -> OutboxEntry:
+    """Queue a device call and bring the mirror up to it, in one transaction. Order is kept per device.
+
+    `django_user` is who makes it, where that is known. One that `is_tokenless` is sent without our device token.
+    """
     using = using or router.db_for_write(OutboxEntry)
     now = timezone.now()
     with transaction.atomic(using=using, savepoint=False):
         clause = mirror.clause(call, now=now, using=using)
-        entry = _entry_of(call, now)
+        entry = _entry_of(call, now, is_tokenless=is_tokenless)
         if clause is not None and outbox.enqueue_along(entry, clause, using):
             tag_mirror.learn_types(call.application, clause.tags, using=using)
             return entry
-        mirror.note(call, now=now, using=using)
+        mirror.note(call, now=now, using=using, django_user=django_user)
         if clause is None:
             outbox.enqueue_all([entry], using=using)
     return entry
 
 
-def queue_unmirrored(call: Call, using: str | None = None) -> OutboxEntry:
+def queue_incoming(
+    call: Call, *, django_user: AbstractBaseUser | None = None, is_tokenless: bool = False
+) -> Exception | None:
+    """Queue an SDK's call with its trace in the mirror, or else without it: then, what the mirror failed of.
+
+    Raises what keeps the call itself from being stored.
+    """
+    using = router.db_for_write(OutboxEntry)
+    if django_user is None and not is_tokenless and _is_taken_at_once(call, using):
+        return None
+
+    def mirrored() -> Exception | None:
+        try:
+            queue_call(call, using, django_user=django_user, is_tokenless=is_tokenless)
+        except Exception as error:
+            if has_lost(error):
+                raise
+            transaction.set_rollback(True, using=using)
+            return error
+        return None
+
+    try:
+        failure = begun_anew(mirrored, using)
+    except OperationalError as error:
+        if not has_lost(error):
+            # It was the beginning or the commit that failed, not the mirror.
+            raise
+        failure = error
+    if failure is not None:
+        queue_unmirrored(call, using, is_tokenless=is_tokenless)
+    return failure
+
+
+def _is_taken_at_once(call: Call, using: str) -> bool:
+    """Queue a registration with its trace in the mirror by one statement; false, and nothing done, if none can."""
+    application = settings.application(call.application)
+    try:
+        return device_statement.queue(call, application, key_of(call), now=timezone.now(), using=using)
+    except DatabaseError:
+        # The long way says what is wrong, or does without the mirror.
+        return False
+
+
+def queue_unmirrored(call: Call, using: str | None = None, *, is_tokenless: bool = False) -> OutboxEntry:
     """Queue a device call of which the mirror knows already, or which it cannot digest."""
-    entry = _entry_of(call, timezone.now())
+    entry = _entry_of(call, timezone.now(), is_tokenless=is_tokenless)
     outbox.enqueue_all([entry], using=using)
     return entry
 
 
-def _entry_of(call: Call, now: datetime) -> OutboxEntry:
+def _entry_of(call: Call, now: datetime, *, is_tokenless: bool = False) -> OutboxEntry:
     application = settings.application(call.application)
-    return outbox.entry_of(call, key=key_of(call), application=application, now=now)
+    return outbox.entry_of(call, key=key_of(call), application=application, now=now, is_tokenless=is_tokenless)
 
 
 def key_of(call: Call) -> str:
-    """What a device call is ordered by: the device, else the address, else the user."""
-    hwid = mirror.hwid_of(call)
+    """What a device call is ordered by: the device, else the address, else the user.
+
+    What goes to another host has an order of its own: its trouble is not to hold the device up. Who names nobody waits
+    for nobody.
+    """
+    hwid = mirror.hwid_of(call) or _browser_of(call)
+    named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id")
+    if call.method.upstream is not Upstream.API:
+        return f"{call.method.upstream.name.lower()}:{call.application}:{hwid or named or uuid4().hex}"
     if hwid:
         return outbox.device_key(call.application, hwid)
-    named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id") or ""
-    return outbox.user_key(call.application, str(named))
+    return outbox.user_key(call.application, str(named or uuid4().hex))
 
 
-def is_behind(call: Call) -> bool:
-    """Whether earlier calls of the same device still wait, so that this one has to queue behind them."""
-    return outbox.has_unsettled(key_of(call))
+def _browser_of(call: Call) -> str:
+    """The hwid of multiRegisterDevice, which speaks for a browser and its user at once."""
+    listed = call.arguments.get("push_devices")
+    hwids = [each.get("hwid") for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
+    return next((hwid for hwid in hwids if isinstance(hwid, str) and is_storable(hwid)), "")
 
 
-def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, str], bytes]:
-    """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`."""
-    return connection.relay(call, settings.application(call.application), authorization=authorization)
+def standing_of(call: Call) -> Standing:
+    """How the device of a call stands: whether the call has to wait, and what the mirror knows; one statement."""
+    application = settings.application(call.application)
+    using = router.db_for_write(OutboxEntry)
+    return standing.look(call, application, key_of(call), using=using)
 
 
-def mirror_call(call: Call) -> Device | None:
-    """Bring the mirror up to a call that was relayed with success."""
-    return mirror.note(call, now=timezone.now())
+def relay(
+    call: Call, *, authorization: str | None, more_headers: Mapping[str, str] | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`.
+
+    `authorization` is the header to send: `None` puts our device token in, an empty one sends none.
+    """
+    application = settings.application(call.application)
+    if call.method.upstream is Upstream.ENTRY_POINT:
+        call.address = entry_points.of(application)
+    return connection.relay(call, application, authorization=authorization, more_headers=more_headers)
+
+
+def note_entry_point(url: object, application: str) -> None:
+    """Remember where Pushwoosh wants an application's page visits; an address that is not Pushwoosh's is left out."""
+    entry_points.note(url, settings.application(application), now=timezone.now())
+
+
+def mirror_call(call: Call, before: Standing | None = None, *, django_user: AbstractBaseUser | None = None) -> None:
+    """Bring the mirror up to a call that was relayed with success: wholly, or not at all.
+
+    `before` is how its device stood when it left; `django_user` is who made it, if that is known.
+    """
+    using, now = router.db_for_write(Device), timezone.now()
+    before = before or standing_of(call)
+    is_noted = before.is_known and mirror.says_nothing_new(call, before.device, before.user_id, now=now)
+    # Whether a link has its Django user already is not seen from here.
+    is_noted = is_noted and (django_user is None or call.method.name not in mirror.LINKING)
+    # A registration is noted even so, unless the row has changed since: then it may say something new after all.
+    if is_noted and (before.device is None or standing.touch(before.device, now=now, using=using)):
+        return
+    begun_anew(lambda: mirror.note(call, now=now, using=using, django_user=django_user), using)
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:

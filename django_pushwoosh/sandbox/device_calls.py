@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django_pushwoosh.protocol import hashes
 from django_pushwoosh.protocol.platforms import DEVICE_PLATFORMS, EMAIL
 from django_pushwoosh.sandbox.answering import CHANGED, Asked, Refused, Reply
-from django_pushwoosh.sandbox.codes import message_of_hash
 from django_pushwoosh.sandbox.state import (
     REACHED_BY_HWID,
     Device,
@@ -124,8 +124,8 @@ def application_open(asked: Asked) -> Reply:
 
 def statistics(asked: Asked) -> Reply:
     """pushStat and messageDeliveryEvent: an open or a delivery, joined to its message by the hash."""
-    code = message_of_hash(asked.text("hash"))
-    message = asked.state.message_by_code(code) if code else None
+    named = hashes.decode(asked.text("hash"))
+    message = asked.state.message_by_code(named.code) if named else None
     hwid = hwid_of(asked)
     device = asked.state.device(asked.application, hwid)
     user = asked.text("userId") or (device.user_id if device else "")

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.poller import poll
 from django_pushwoosh.delivery.retention import purge
 from django_pushwoosh.delivery.worker import Worker
@@ -63,11 +64,11 @@ class Command(BaseCommand):
                         now=timezone.now(), using=database, seconds=PURGED_FOR_SECONDS, is_ended=ended.is_set
                     ).is_done
                     purged_at = time.monotonic() if is_done else None
-            except (DatabaseError, InterfaceError):
+            except (DatabaseError, InterfaceError) as error:
                 if once:
                     raise
                 # A restart, a failover: what waits is in the database, and so is there when that is back.
-                logger.exception("The database failed; the worker goes on.")
+                logger.error("The database failed; the worker goes on: %s", told_without_values(error))
             if once or ended.wait(0.0 if worker.is_cut_short else interval):
                 return
             close_old_connections()
