@@ -282,9 +282,8 @@ def arguments_of(method: Method, sandbox: Sandbox) -> dict[str, Any]:
 
 @pytest.fixture
 def sandbox() -> Sandbox:
-    """With a message that waits, and with a popup."""
-    popups = {EXAMPLES["code"]: {"content": {}}}
-    sandbox = Sandbox([Application(APPLICATION, "api", "device")], SetClock(NOON), popups=popups)
+    """With a message that waits, and with both kinds of bulk jobs."""
+    sandbox = Sandbox([Application(APPLICATION, "api", "device")], SetClock(NOON))
     ask(
         sandbox,
         Call.of("createMessage", APPLICATION, notifications=[{"content": "x", "send_date": "2027-05-17 09:00"}]),

@@ -185,17 +185,18 @@ def post_event(asked: Asked) -> Reply:
 
 def hwid_of(asked: Asked) -> str:
     """The hwid of the device that speaks."""
-    return normal_hwid(asked.text("hwid"), _device_type(asked))
+    return normal_hwid(asked.text("hwid"), device_type_of(asked))
 
 
-def _device_type(asked: Asked) -> int:
+def device_type_of(asked: Asked) -> int:
+    """The platform that a call names, or 0."""
     kind = asked.arguments.get("device_type")
     return kind if isinstance(kind, int) and not isinstance(kind, bool) and kind in DEVICE_TYPES else 0
 
 
 def seen(asked: Asked) -> Device:
     """The device that speaks, made known if this is the first that is heard of it."""
-    return asked.state.seen(asked.application, hwid_of(asked), asked.now, _device_type(asked), asked.text("userId"))
+    return asked.state.seen(asked.application, hwid_of(asked), asked.now, device_type_of(asked), asked.text("userId"))
 
 
 def describe(asked: Asked, device: Device, *, with_user: bool = True) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from django_pushwoosh.protocol.platforms import AMAZON, ANDROID, HUAWEI, IOS
 from django_pushwoosh.sandbox.answering import CHANGED, Asked, Refused, Reply
-from django_pushwoosh.sandbox.device_calls import hwid_of
+from django_pushwoosh.sandbox.device_calls import device_type_of, hwid_of
 from django_pushwoosh.sandbox.state import Device, Letter, Message, Push, State
 
 DELIVERED, READ, OPENED, DELETED = range(1, 5)
@@ -106,7 +106,7 @@ def get_inbox_messages(asked: Asked) -> Reply:
     count = asked.arguments.get("count")
     if isinstance(count, int) and not isinstance(count, bool) and count > 0:
         told = told[:count]
-    is_native = asked.arguments.get("device_type") in _NATIVE
+    is_native = device_type_of(asked) in _NATIVE
     return Reply(
         {
             "messages": [_told(each, is_native=is_native) for each in told],

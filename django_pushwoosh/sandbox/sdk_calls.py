@@ -17,6 +17,9 @@ from django_pushwoosh.sandbox.device_calls import DEVICE_TYPES, describe, hwid_o
 from django_pushwoosh.sandbox.state import Report, TestDevice
 from django_pushwoosh.sandbox.tagging import set_tags, type_of
 
+NOT_REPORTED = ("application", "hwid", "userId", "auth")
+"""What a report has in a place of its own, and what nobody keeps."""
+
 MOST_ACTIVITIES = 100
 """Live activities that one device has at a time; the oldest make room."""
 
@@ -181,6 +184,6 @@ def report(asked: Asked) -> Reply:
     if hwid:
         device = seen(asked)
         user = user or device.user_id
-    told = {name: value for name, value in asked.arguments.items() if name not in ("application", "hwid", "userId")}
+    told = {name: value for name, value in asked.arguments.items() if name not in NOT_REPORTED}
     asked.state.reports.append(Report(asked.now, asked.method, asked.application, hwid, user, told))
     return CHANGED

@@ -14,7 +14,7 @@ from html import escape
 from typing import Any
 
 from django_pushwoosh.protocol.methods import REMOTE
-from django_pushwoosh.sandbox.answering import Asked, Refused, Reply
+from django_pushwoosh.sandbox.answering import Asked, Reply
 from django_pushwoosh.sandbox.audience import metres_between
 from django_pushwoosh.sandbox.device_calls import seen
 
@@ -91,11 +91,8 @@ def get_popup_forms(asked: Asked) -> Reply:
 
 
 def get_popup_form_content(asked: Asked) -> Reply:
-    """Tells what a popup shows."""
-    popup = asked.state.options.popups.get(asked.text("code"))
-    if popup is None:
-        raise Refused("Popup not found")
-    content = popup["content"]
+    """Tells what a popup shows; one that nobody made is empty, which SDKs do not show."""
+    content = asked.state.options.popups.get(asked.text("code"), {}).get("content", "")
     text = content if isinstance(content, str) else json.dumps(content)
     return Reply({"code": asked.text("code"), "json": text, "html": None})
 

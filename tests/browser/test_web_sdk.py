@@ -96,9 +96,9 @@ class Visitor:
         hwid: str = self.page.evaluate(START, {"site": self.site, "token": "", **given})
         return hwid
 
-    def calls(self) -> list[Request]:
-        """What the SDK asked of the gateway."""
-        return [request for request in self.asked if request.url.startswith(self.site)]
+    def posts(self) -> list[Request]:
+        """What the SDK said, wherever it said it."""
+        return [request for request in self.asked if request.method == "POST"]
 
     def say(self, script: str, *given: Any) -> Any:
         """Something said by the SDK, with what the caller hears."""
@@ -152,7 +152,12 @@ def test_it_starts_and_all_that_it_says_arrives(visitor: Visitor, demo: Demo, to
     assert (demo.phone(address)["platform"], demo.phone(address)["user_id"]) == (14, f"next {user}")
     assert demo.mirrored(hwid)["platform"] == 11
 
-    headers = [request.headers for request in visitor.calls()]
+    # Page visits go where the configuration says, everything else to the gateway.
+    visits = demo.call("getConfig", hwid=hwid)["response"]["features"]["page_visit"]["entrypoint"]
+    assert {request.url for request in visitor.posts() if not request.url.startswith(demo.site)} <= {visits}
+    assert [each["title"] for each in demo.heard("pageVisit", hwid)] == ["A shop"]
+
+    headers = [request.headers for request in visitor.posts()]
     assert {each["content-type"] for each in headers} == {"text/plain;charset=UTF-8"}
     assert {each.get("authorization", "") for each in headers} == {f"Token {token}" if token else ""}
 

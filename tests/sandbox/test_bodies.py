@@ -22,12 +22,7 @@ def test_a_body_is_taken(name: str) -> None:
     method = METHODS[name.split()[1].partition("#")[0]]
     body = BODIES[name]
     code = body.get("request", body).get("application", "")
-    popups = {each["request"]["code"]: {"content": {}} for each in BODIES.values() if "code" in each.get("request", {})}
-    sandbox = Sandbox(
-        [Application(code or "AAAAA-00001", "api", DEVICE)],
-        SetClock(NOON),
-        popups={each: popup for each, popup in popups.items() if each},
-    )
+    sandbox = Sandbox([Application(code or "AAAAA-00001", "api", DEVICE)], SetClock(NOON))
     headers = {"Content-Type": "text/plain;charset=UTF-8", "Authorization": f"Token {DEVICE}"}
     status, _, content = sandbox.handle("POST", method.path, headers, json.dumps(body).encode())
     # Who was told to forget everything does not know its application either: Pushwoosh cannot place that.

@@ -65,6 +65,13 @@ def test_browsers_are_told_the_order_as_text(call):
     assert int(letter["order"]) > 2**53
 
 
+@pytest.mark.parametrize("kind", [None, 99, "11", [], {}])
+def test_whoever_names_no_platform_is_told_the_order_as_text(call, kind):
+    call.device("one")
+    call.message(inbox_days=3)
+    assert isinstance(inbox(call, device_type=kind)["messages"][0]["order"], str)
+
+
 def test_rich_media_is_another_kind_of_action(call):
     call.device("one")
     call.message(rich_media="F0A1B-2C3D4", inbox_days=3)

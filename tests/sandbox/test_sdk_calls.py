@@ -98,7 +98,7 @@ def test_popups_are_listed_with_their_rules_and_their_content(call, sandbox):
     assert (popup["code"], popup["delay"], popup["device_type"]) == ("POPUP-1", 3, "ALL")
     content = call("getPopupFormContent", code=popup["popup_form_content_code"]).response
     assert json.loads(content["json"]) == {"version": 1, "params": {}}
-    assert call("getPopupFormContent", code="POPUP-2").text == "Popup not found"
+    assert call("getPopupFormContent", code="POPUP-2").response == {"code": "POPUP-2", "json": "", "html": None}
     call("recordPopupFormEvent", hwid="one", code="POPUP-1", event=1)
     assert [(each.method, each.arguments["event"]) for each in sandbox.reports] == [("recordPopupFormEvent", 1)]
 
@@ -241,7 +241,7 @@ def test_what_is_merely_told_is_kept(call, sandbox):
     call("setPurchase", hwid="one", productIdentifier="sku-1", price=9.99, currency="EUR", quantity=1)
     call("triggerInAppAction", hwid="one", action="show", code="", richMediaCode="F0A1B-2C3D4")
     call("richMediaAction", hwid="two", rich_media_code="F0A1B-2C3D4", action_type=1, action_attributes='{"a":1}')
-    call("pageVisit", title="without a device")
+    call("pageVisit", title="without a device", auth="a token, where none belongs")
     assert [(each.method, each.hwid, each.user_id) for each in sandbox.reports] == [
         ("pageVisit", "one", "Ann"), ("setPurchase", "one", "Ann"), ("triggerInAppAction", "one", "Ann"),
         ("richMediaAction", "two", "two"), ("pageVisit", "", ""),
@@ -249,6 +249,7 @@ def test_what_is_merely_told_is_kept(call, sandbox):
     assert sandbox.reports[1].arguments == {
         "productIdentifier": "sku-1", "price": 9.99, "currency": "EUR", "quantity": 1,
     }  # fmt: skip
+    assert sandbox.reports[4].arguments == {"title": "without a device"}
 
 
 @pytest.mark.parametrize(
