@@ -64,6 +64,7 @@ class ThrottleMiddleware:
                 return _of_gateway(request)
             account = getattr(view, "pushwoosh_account", None)
             if callable(account):
+                # The server gateway learns from the call itself whose cap it counts against, if any's.
                 account = account(request, **kwargs)
             return _of_account(account) if account is not None else None
         except Exception as error:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import schemathesis
@@ -182,8 +183,9 @@ PATHS = strategies.tuples(
 HEADERS = strategies.fixed_dictionaries(
     {},
     optional={
-        "Authorization": strategies.sampled_from(
-            [SECRET, "Basic !", "Token null", "Token (null)", "Token test-device-token", "Token", "Bearer x", ""]
+        "Authorization": strategies.just(SECRET)
+        | strategies.sampled_from(
+            ["Basic !", "Token null", "Token (null)", "Token test-device-token", "Token", "Bearer x", ""]
         ),
         "Prefer": strategies.sampled_from(["respond-async", "respond-async; x, wait=10", ",;", "return=minimal"]),
         "Origin": strategies.sampled_from(["http://localhost:1", "null"]),
@@ -211,7 +213,9 @@ def test_no_request_breaks_a_gateway(
     refresh()
     client = Client(raise_request_exception=False)
     address, _, query = path.partition("?")
-    answer = client.generic(verb.upper(), address, body, content_type=content_type, headers=headers, QUERY_STRING=query)
+    answer = client.generic(
+        verb.upper(), address, body, content_type=content_type, headers=headers, QUERY_STRING=quote(query, "=&")
+    )
     if verb == "head":
         assert answer.status_code < 500
         return
