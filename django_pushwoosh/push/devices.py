@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import OperationalError, router, transaction
+from django.db import OperationalError, connections, router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
@@ -243,9 +243,20 @@ def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, s
 
 
 def mirror_call(call: Call) -> Device | None:
-    """Bring the mirror up to a call that was relayed with success: wholly, or not at all."""
+    """Bring the mirror up to a call that was relayed with success. Where it fails, a caller's transaction goes on."""
     using = router.db_for_write(Device)
-    return begun_anew(lambda: mirror.note(call, now=timezone.now(), using=using), using)
+
+    def noted() -> Device | None:
+        return mirror.note(call, now=timezone.now(), using=using)
+
+    if not connections[using].in_atomic_block:
+        # Of most relayed calls it takes one look, which needs no transaction around it.
+        try:
+            return noted()
+        except OperationalError as error:
+            if not has_lost(error):
+                raise
+    return begun_anew(noted, using)
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:
