@@ -87,7 +87,7 @@ def of_messages(messages: Collection[ScheduledMessage], *, using: str | None = N
     """What devices reported of messages, by primary key; two statements for a page of them."""
     using = using or router.db_for_read(Statistic)
     dispatches = Dispatch.objects.using(using).filter(message__in=[message.pk for message in messages]).order_by()
-    needed = ("message_id", "message__application", "message_code", "deliveries", "opens")
+    needed = ("message_id", "message__application", "message_code", "deliveries_added_up", "opens_added_up")
     found = dict.fromkeys((message.pk for message in messages), Statistics())
     mark = StatisticsMark.objects.using(using).filter(pk=THE_MARK).values("added_up_to")
     rows = list(dispatches.annotate(mark=Subquery(mark)).values_list(*needed, "mark"))
@@ -102,10 +102,11 @@ def of_dispatches(dispatches: Iterable[Dispatch], application: str, *, using: st
     """What devices reported of dispatches of one application, by primary key; two statements."""
     listed = list(dispatches)
     counts = _counts({(application, each.message_code) for each in listed}, using, since=_the_mark(using))
-    return {
-        each.pk: Statistics(each.deliveries, each.opens) + counts.get((application, each.message_code), Statistics())
-        for each in listed
-    }
+    found = {}
+    for each in listed:
+        before = Statistics(each.deliveries_added_up, each.opens_added_up)
+        found[each.pk] = before + counts.get((application, each.message_code), Statistics())
+    return found
 
 
 def of_code(application: str, code: str, *, using: str | None = None) -> Statistics:
@@ -147,9 +148,11 @@ def _add_up_some(now: datetime, using: str) -> bool:
             dispatches = Dispatch.objects.using(using)
             found = dispatches.filter(Among("message_code", codes[start : start + MOST_CODES])).order_by("pk")
             for pk, application, code in list(found.values_list("pk", "message__application", "message_code")):
-                deliveries = counted.get((application, code, Statistic.Kind.DELIVERY), 0)
-                opens = counted.get((application, code, Statistic.Kind.OPEN), 0)
-                dispatches.filter(pk=pk).update(deliveries=F("deliveries") + deliveries, opens=F("opens") + opens)
+                dispatches.filter(pk=pk).update(
+                    deliveries_added_up=F("deliveries_added_up")
+                    + counted.get((application, code, Statistic.Kind.DELIVERY), 0),
+                    opens_added_up=F("opens_added_up") + counted.get((application, code, Statistic.Kind.OPEN), 0),
+                )
         marks.filter(pk=THE_MARK).update(added_up_to=last)
     return bool(last < until)
 

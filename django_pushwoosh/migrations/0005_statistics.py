@@ -50,13 +50,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='dispatch',
-            name='deliveries',
-            field=models.PositiveIntegerField(default=0, help_text='As reported until the statistics were last added up.', verbose_name='deliveries'),
+            name='deliveries_added_up',
+            field=models.PositiveIntegerField(default=0, help_text='Reports since the mark in the statistics are not in it.', verbose_name='deliveries added up'),
         ),
         migrations.AddField(
             model_name='dispatch',
-            name='opens',
-            field=models.PositiveIntegerField(default=0, help_text='As reported until the statistics were last added up.', verbose_name='opens'),
+            name='opens_added_up',
+            field=models.PositiveIntegerField(default=0, help_text='Reports since the mark in the statistics are not in it.', verbose_name='opens added up'),
         ),
         migrations.AddIndex(
             model_name='dispatch',

@@ -156,11 +156,11 @@ class Dispatch(models.Model):
         db_index=True,
         help_text=_("When Pushwoosh is asked next what became of it; empty: not any more."),
     )
-    deliveries = models.PositiveIntegerField(
-        _("deliveries"), default=0, help_text=_("As reported until the statistics were last added up.")
+    deliveries_added_up = models.PositiveIntegerField(
+        _("deliveries added up"), default=0, help_text=_("Reports since the mark in the statistics are not in it.")
     )
-    opens = models.PositiveIntegerField(
-        _("opens"), default=0, help_text=_("As reported until the statistics were last added up.")
+    opens_added_up = models.PositiveIntegerField(
+        _("opens added up"), default=0, help_text=_("Reports since the mark in the statistics are not in it.")
     )
 
     class Meta:

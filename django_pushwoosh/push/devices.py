@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import DatabaseError, OperationalError, router, transaction
+from django.db import DatabaseError, OperationalError, connections, router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
@@ -264,10 +265,18 @@ def _browser_of(call: Call) -> str:
 
 
 def standing_of(call: Call) -> Standing:
-    """How the device of a call stands: whether the call has to wait, and what the mirror knows; one statement."""
+    """How the device of a call stands: whether the call has to wait, and what the mirror knows; one statement.
+
+    Where that cannot be told, it has to wait: in the queue nothing is lost, and order is kept.
+    """
     application = settings.application(call.application)
     using = router.db_for_write(OutboxEntry)
-    return standing.look(call, application, key_of(call), using=using)
+    alone = transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext()
+    try:
+        with alone:
+            return standing.look(call, application, key_of(call), using=using)
+    except DatabaseError:
+        return Standing(has_to_wait=True, is_known=False)
 
 
 def relay(

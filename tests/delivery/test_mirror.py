@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from django_pushwoosh import push
 from django_pushwoosh.delivery import mirror
 from django_pushwoosh.models import Device, OutboxEntry, Statistic, UserLink
 from django_pushwoosh.protocol.calls import METHODS, Call
@@ -80,6 +81,14 @@ def test_what_only_asks_or_reports_changes_no_device_and_costs_one_look(
 
     assert Device.objects.values().get() == before
     assert UserLink.objects.open().get().user_id == "ada"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relayed_call_of_a_known_device_is_mirrored_by_one_statement(django_assert_num_queries: Any) -> None:
+    call = Call(METHODS["getInApps"], APPLICATION, {"hwid": "phone", "device_type": 3, "language": "nb"})
+    push.mirror_call(call)
+    with django_assert_num_queries(1):
+        push.mirror_call(call)
 
 
 def test_advertising_ids_positions_and_the_secrets_of_web_push_are_kept_nowhere(clock: Clock) -> None:

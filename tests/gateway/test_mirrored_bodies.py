@@ -331,6 +331,27 @@ def test_over_what_is_known_nothing_is_blanked(name: str, sdk: Any, sandbox: Any
         assert user == ("ada" if is_spoken and name in LINKED else None if is_spoken and name in ANONYMOUS else "grace")
 
 
+def test_the_header_of_a_retry_makes_a_replay(sdk: Any, sandbox: Any, clock: Any) -> None:
+    sdk.post("registerUser", {"request": {**IOS, "userId": "grace", "v": "7.2.0"}})
+    clock.advance(days=2)
+    old = {"request": {**IOS, "hash": "s_9_a_1-10"}}
+    for number in ("1", "2"):
+        assert sdk.post("pushStat", old, **{"X-Retry-Count": number})["status_code"] == 200
+    sdk.post(
+        "messageDeliveryEvent", {"request": {**IOS, "hwid": "ERASED", "hash": "s_9_a_1-10"}}, **{"X-Retry-Count": "1"}
+    )
+
+    assert held() == {
+        IOS_HWID: {"platform": 1, "sdk_version": "7.2.0", "user": "grace"},
+        "opens": {"0001-0000003E": 1},
+        "deliveries": {"0001-0000003E": 1},
+    }
+    run_outbox()
+    assert [request.method for request in sandbox.requests] == [
+        "registerUser", "pushStat", "pushStat", "messageDeliveryEvent",
+    ], "Pushwoosh is told each time"  # fmt: skip
+
+
 def test_a_deleted_device_goes_with_its_links_and_says_nothing_upstream(sdk: Any, sandbox: Any) -> None:
     post(sdk, "web registerDevice")
     post(sdk, "android registerDevice")
