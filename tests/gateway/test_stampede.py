@@ -29,7 +29,7 @@ def sizes() -> dict[str, int]:
 
 
 def reported(sandbox: Sandbox, since: int = 0) -> list[str]:
-    return [request.arguments["hwid"] for request in sandbox.requests[since:]]
+    return [request.arguments["hwid"] for request in list(sandbox.requests)[since:]]
 
 
 def test_a_stampede_is_taken_in_delivered_and_forgotten(
