@@ -43,13 +43,13 @@ class RequestsTransport:
     ) -> tuple[int, Mapping[str, str], bytes]:
         session = self._session()
         try:
-            with session.request(
-                verb,
-                url,
-                data=body or None,
-                headers=dict(headers),
+            # Prepared by itself: what a Session would merge into it at every call, cookies above all, we have none of.
+            request = requests.Request(verb, url, {**session.headers, **headers}, data=body or None).prepare()
+            with session.send(
+                request,
                 timeout=timeout,
                 proxies=self._proxies(url),
+                verify=session.verify,
                 allow_redirects=False,
                 stream=True,
             ) as answer:
