@@ -49,13 +49,13 @@ class RequestsTransport:
         # A connection is tried twice; each piece of an answer may take as long as the whole.
         until = time.monotonic() + 2 * timeout[0] + timeout[1]
         try:
-            with session.request(
-                verb,
-                url,
-                data=body or None,
-                headers=dict(headers),
+            # Prepared by itself: what a Session would merge into it at every call, cookies above all, we have none of.
+            request = requests.Request(verb, url, {**session.headers, **headers}, data=body or None).prepare()
+            with session.send(
+                request,
                 timeout=timeout,
                 proxies=self._proxies(url),
+                verify=session.verify,
                 allow_redirects=False,
                 stream=True,
             ) as answer:
