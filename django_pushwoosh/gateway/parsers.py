@@ -54,6 +54,12 @@ class Incoming:
     arguments: Mapping[str, Any] = field(repr=False)
     is_wrapped: bool
 
+    @property
+    def twice(self) -> frozenset[str]:
+        """The names that stand more than once among the arguments."""
+        found: frozenset[str] = getattr(self.arguments, "twice", frozenset())
+        return found
+
     def check_shape(self, method: Method) -> None:
         """Raises `MalformedRequest` for an envelope where the method has none, or none where it has one."""
         expected = method.body is Body.ENVELOPE

@@ -50,6 +50,8 @@ REFUSALS = {
 }
 MASKED = re.compile(r"\^?(?:json/|api/v2/|messages\()")
 """Where our own part of an address begins."""
+ANY_PATH = "*"
+"""What takes the same methods at any other address."""
 
 
 def add_gateways(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
@@ -94,11 +96,11 @@ class _Mounts(EndpointEnumerator):
         return mounts
 
     def get_path_from_regex(self, path_regex: str) -> str:
-        prefix = MASKED.split(path_regex, maxsplit=1)[0]
-        return str(super().get_path_from_regex(prefix)).rstrip("/")
+        prefix, *own = MASKED.split(path_regex, maxsplit=1)
+        return str(super().get_path_from_regex(prefix)).rstrip("/") if own else ANY_PATH
 
     def should_include_endpoint(self, path: str, callback: Any) -> bool:
-        return callback in (view, method_view, message_view)
+        return path != ANY_PATH and callback in (view, method_view, message_view)
 
     def get_allowed_methods(self, callback: Any) -> list[str]:
         return ["POST"]

@@ -197,6 +197,9 @@ def _read(request: HttpRequest, row: Method) -> tuple[dict[str, Any], Applicatio
         raise Refused(413, str(error)) from None
     except MalformedRequest as error:
         raise Refused(400, str(error)) from None
+    if incoming.twice:
+        # A server's mistake; SDKs, which nobody can mend any more, are let through.
+        raise Refused(400, f"Stands twice in the body: {', '.join(sorted(incoming.twice))[:200]}.")
     # A caller's own token is neither needed nor kept.
     arguments = {name: value for name, value in incoming.arguments.items() if name not in ("auth", "application")}
     if any(name.casefold() == "auth" for name in arguments):

@@ -444,14 +444,3 @@ class TestUnknownMethods:
         faults.next((200, {}, reply(200)))
         assert sdk.call("getHolograms2", "Token theirs")["status_code"] == 200
         assert wire.sent[0].authorization == "Token theirs"
-
-
-@pytest.mark.parametrize(
-    ("name", "statements"),
-    [("web getTags", 1), ("web getConfig", 1), ("web checkDevice", 1), ("web postEvent", 2)],
-)
-def test_a_relayed_call_of_a_known_device_takes_few_statements(name, statements, sdk, wire, django_assert_num_queries):
-    sdk.post("registerDevice", BODIES["web registerDevice"])
-    # Beside those that begin and end the mirror's transaction, which is a savepoint in a test.
-    with django_assert_num_queries(statements):
-        assert sdk.post(name.split(" ")[1], BODIES[name])["status_code"] == 200

@@ -125,7 +125,7 @@ class TestRefused:
     def test_all_names_of_a_user_are_looked_at(self, sdk, wire, policy, ada):
         policy()
         flat = {"application": "TEST0-00001"}
-        many = {**flat, "push_devices": [{"hwid": HWID}], "tags": {}}
+        many = {**flat, "push_devices": [{"hwid": HWID, "platform": 11}], "tags": {}}
         assert sdk.post("multiRegisterDevice", {"request": {**many, "user_id": "eve"}}, **ADA)["status_code"] == 403
         assert sdk.post("multiRegisterDevice", {"request": {**many, "user_id": "ada"}}, **ADA)["status_code"] == 200
         assert sdk.post("multiRegisterDevice", {"request": {**many, "user_id": HWID}})["status_code"] == 200
@@ -173,7 +173,7 @@ class TestReplaced:
 
     def test_it_is_written_under_every_name(self, sdk, wire, policy, ada):
         policy("replace")
-        body = {"application": "TEST0-00001", "user_id": "eve", "tags": {}}
+        body = {"application": "TEST0-00001", "user_id": "eve", "push_devices": [{"hwid": HWID, "platform": 11}]}
         assert sdk.post("multiRegisterDevice", {"request": body}, **ADA)["status_code"] == 200
         assert json.loads(wire.sent[0].body)["request"]["user_id"] == "ada"
 
