@@ -5,7 +5,7 @@ PORT ?= 8000
 SANDBOX_PORT ?= 8600
 BIN = $(VENV)/bin
 
-.PHONY: demo test soak bench lint format docs clean
+.PHONY: demo web-sdk test soak bench lint format docs clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -26,6 +26,10 @@ $(VENV)/.bench: $(VENV)/.dev
 
 demo: $(VENV)/.demo
 	@PUSHWOOSH_API_ROOT=http://127.0.0.1:$(SANDBOX_PORT) exec $(BIN)/python manage.py demo --port $(PORT)
+
+# Pushwoosh's own, from the npm registry: the demo's shop speaks by it, and so do the tests in a browser.
+web-sdk: | $(BIN)/python
+	@$(BIN)/python -m example_project.web_sdk
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
@@ -51,4 +55,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .web-sdk build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +12,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
+from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from django_pushwoosh import tasks
@@ -20,11 +23,24 @@ from django_pushwoosh.models import OutboxEntry
 
 OURS = (tasks.drain, tasks.follow, tasks.purge)
 SECRET_LENGTH = 16
+EARLY = (".CommonMiddleware", ".ThrottleMiddleware", ".LocaleMiddleware", ".FetchFromCacheMiddleware")
+"""Middleware that answers some requests itself."""
+ORIGINS = (
+    "CORS_ALLOW_ALL_ORIGINS",
+    "CORS_ALLOWED_ORIGINS",
+    "CORS_ALLOWED_ORIGIN_REGEXES",
+    "CORS_ORIGIN_ALLOW_ALL",
+    "CORS_ORIGIN_WHITELIST",
+    "CORS_ORIGIN_REGEX_WHITELIST",
+)
+"""Settings of django-cors-headers that let some origin read answers."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def register_all() -> None:
     register(check_settings, Tags.compatibility)
+    register(check_server_gateway, Tags.security)
+    register(check_cors, Tags.urls)
     register(check_databases, Tags.database)
     register(check_strangers, Tags.database)
     # Of a project that has just been started nobody expects a broker.
@@ -38,7 +54,9 @@ def check_settings(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
         applications = settings.applications
         settings.account()
         _ = settings.throttle, settings.engine, settings.timeout, settings.relay_timeout, settings.governor
+        _ = settings.gateway_policies, settings.relays_unknown_methods, settings.gateway_url
         _ = settings.expire_after, settings.retention, settings.connections, settings.speakers
+        _ = settings.gateway_web, settings.server_gateway
     except (ImproperlyConfigured, TypeError, ValueError) as error:
         yield Error(f"The setting PUSHWOOSH is wrong: {error}", id="django_pushwoosh.E001")
         return
@@ -62,6 +80,8 @@ def check_settings(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
             )
         if urlsplit(application.api_root).scheme not in ("http", "https"):
             yield Error(f'{where}["API_ROOT"] must begin with https://.', id="django_pushwoosh.E003")
+        elif urlsplit(application.tracking_root).scheme not in ("http", "https"):
+            yield Error(f'{where}["TRACKING_ROOT"] must begin with https://.', id="django_pushwoosh.E003")
         if application.transport:
             try:
                 import_string(application.transport)
@@ -114,6 +134,104 @@ def _of_speakers(rules: Speakers) -> Iterable[CheckMessage]:
             hint="Set GATEWAY_AUTHENTICATION too.",
             id="django_pushwoosh.W021",
         )
+
+
+def check_server_gateway(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
+    """Where it is mounted: whether somebody may come in, and not everybody."""
+    views: Iterator[Any] = (each.callback for _, each in _patterns())
+    view = next((each for each in views if hasattr(each, "pushwoosh_closed_because")), None)
+    if view is None:
+        return
+    try:
+        closed, wide = view.pushwoosh_closed_because(), view.pushwoosh_wide_because()
+    except ImportError as error:
+        yield Error(f'PUSHWOOSH["SERVER_GATEWAY"] names what cannot be imported: {error}', id="django_pushwoosh.E008")
+        return
+    except (ImproperlyConfigured, TypeError, ValueError):
+        # Told by the check of the settings.
+        return
+    if closed:
+        yield Error(f"The server gateway is mounted and refuses everybody: {closed}", id="django_pushwoosh.E007")
+    elif wide:
+        yield Warning(
+            f"Whoever can log in may send messages through the server gateway: {wide}",
+            hint='Set PUSHWOOSH["SERVER_GATEWAY"]["PERMISSIONS"], be it to the same.',
+            id="django_pushwoosh.W016",
+        )
+
+
+def check_cors(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]:
+    """Whether browsers may read what the gateway answers to pages of other origins.
+
+    Without `GATEWAY_WEB` nobody said that there are any: then only a django-cors-headers that serves the gateway's
+    addresses is looked at, and only for its place.
+    """
+    found = next((row for row in _patterns() if getattr(row[1].callback, "pushwoosh_gateway", False)), None)
+    try:
+        web = settings.gateway_web
+    except ImproperlyConfigured:
+        return
+    if found is None:
+        return
+    middleware = list(django_settings.MIDDLEWARE)
+    place = next((number for number, each in enumerate(middleware) if each.endswith(".CorsMiddleware")), None)
+    serves = place is not None and _serves(found[0])
+    if web and not serves:
+        missing = "no CorsMiddleware is in MIDDLEWARE" if place is None else "CORS_… lets no origin read its addresses"
+        yield Warning(
+            f'PUSHWOOSH["GATEWAY_WEB"] says that pages of other origins call the gateway, and {missing}: browsers keep '
+            "every answer from them.",
+            hint="Set django-cors-headers up as docs/gateway.md says.",
+            id="django_pushwoosh.W017",
+        )
+        return
+    before = [each.rpartition(".")[2] for each in middleware[:place] if each.endswith(EARLY)] if serves else []
+    if before:
+        yield Warning(
+            f"CorsMiddleware stands behind {', '.join(before)}: what those answer themselves has no headers of CORS, "
+            "and a page sees no more than “Failed to fetch”.",
+            hint="Put corsheaders.middleware.CorsMiddleware first in MIDDLEWARE.",
+            id="django_pushwoosh.W017",
+        )
+    if web == "token" and not _takes_tokens():
+        yield Warning(
+            "The web SDK's apiToken makes browsers ask for leave to send `authorization` with credentials, and "
+            "CORS_ALLOW_HEADERS or CORS_ALLOW_CREDENTIALS does not give it.",
+            hint='Set CORS_ALLOW_CREDENTIALS = True, and leave "authorization" in CORS_ALLOW_HEADERS.',
+            id="django_pushwoosh.W018",
+        )
+
+
+def _patterns(resolver: URLResolver | None = None, prefix: str | None = "/") -> Iterator[tuple[str | None, URLPattern]]:
+    """The project's addresses, each with what stands before it; `None` where that varies."""
+    if resolver is None:
+        if not getattr(django_settings, "ROOT_URLCONF", None):
+            return
+        resolver = get_resolver()
+    for each in resolver.url_patterns:
+        if isinstance(each, URLPattern):
+            yield prefix, each
+            continue
+        route = getattr(each.pattern, "_route", None)
+        is_plain = prefix is not None and isinstance(route, str) and "<" not in route
+        yield from _patterns(each, f"{prefix}{route}" if is_plain else None)
+
+
+def _serves(prefix: str | None) -> bool:
+    """Whether django-cors-headers lets some origin read the gateway's answers, as far as its settings tell."""
+    addresses = getattr(django_settings, "CORS_URLS_REGEX", ".*")
+    is_served = prefix is None or re.match(addresses, f"{prefix}json/1.3/registerDevice") is not None
+    if is_served and any(getattr(django_settings, name, None) for name in ORIGINS):
+        return True
+    # A project may decide from request to request.
+    signals = sys.modules.get("corsheaders.signals")
+    return signals is not None and signals.check_request_enabled.has_listeners()
+
+
+def _takes_tokens() -> bool:
+    headers = getattr(django_settings, "CORS_ALLOW_HEADERS", ("authorization",))
+    has_header = any(each.lower() == "authorization" for each in headers)
+    return has_header and bool(getattr(django_settings, "CORS_ALLOW_CREDENTIALS", False))
 
 
 def check_databases(app_configs: Any, databases: Any = None, **_kwargs: Any) -> Iterable[CheckMessage]:
@@ -261,5 +379,7 @@ def check_production(app_configs: Any, **_kwargs: Any) -> Iterable[CheckMessage]
         where = f'PUSHWOOSH["APPLICATIONS"]["{application.alias}"]'
         if ".sandbox." in application.transport or urlsplit(application.api_root).hostname in LOOPBACK:
             yield Warning(f"{where} speaks to a sandbox, with DEBUG = False.", id="django_pushwoosh.W005")
-        elif urlsplit(application.api_root).scheme != "https":
-            yield Warning(f'{where}["API_ROOT"] is not https: tokens travel in clear.', id="django_pushwoosh.W006")
+            continue
+        for name, root in (("API_ROOT", application.api_root), ("TRACKING_ROOT", application.tracking_root)):
+            if urlsplit(root).scheme != "https":
+                yield Warning(f'{where}["{name}"] is not https: tokens travel in clear.', id="django_pushwoosh.W006")

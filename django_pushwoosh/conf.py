@@ -14,23 +14,38 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from django_pushwoosh.protocol.calls import METHODS
+from django_pushwoosh.protocol.methods import AskedBy, Method, Policy
+
 DEFAULT_ALIAS = "default"
 DEFAULT_API_ROOT = "https://api.pushwoosh.com"
+DEFAULT_TRACKING_ROOT = "https://tracking.svc-nue.pushwoosh.com"
+"""Where the SDKs themselves report advertising ids."""
+LONGEST_RELAY = 20.0
+"""Android makes all its calls on one thread, and iOS gives up after a minute; whoever waits longer hears nothing."""
 CODE = re.compile(r"[0-9A-Z]{5}-[0-9A-Z]{5}")
 RATE = re.compile(r"(\d+)/(second|minute|hour)")
 DATABASE = re.compile(r"(/\d*)?")
+GATEWAY_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
 HEADER = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 TAKEN_HEADERS = ("authorization", "cookie", "host", "origin", "content-type", "content-length", "x-forwarded-for")
 """Headers that say something else already."""
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+WEB = ("", "anonymous", "token")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600}
+
+
+Value = TypeVar("Value")
+
+_POLICIES = {policy.name.lower(): policy for policy in Policy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ class Application:
     transport: str = ""
     api_token: str = field(default="", repr=False)
     device_token: str = field(default="", repr=False)
+    tracking_root: str = DEFAULT_TRACKING_ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +119,7 @@ class Retention:
     `settled` and `failed` are entries of the outbox with their attempts: sent, cancelled or expired ones, and failed,
     left or uncertain ones. `messages` are those that code sent, `composed` those that a person did; failed and
     uncertain ones are kept as long as `failed` at least. `jobs` are ended bulk jobs, `links` closed user links.
+    `statistics` are single opens and deliveries; their numbers stay with our messages.
     """
 
     settled: timedelta | None = timedelta(days=30)
@@ -111,6 +128,27 @@ class Retention:
     composed: timedelta | None = None
     jobs: timedelta | None = timedelta(days=90)
     links: timedelta | None = timedelta(days=365)
+    statistics: timedelta | None = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerGateway:
+    """Who may post messages through the server gateway, as dotted paths of REST framework's classes.
+
+    `None`: those of the project's `REST_FRAMEWORK`. `body_limit` is in bytes.
+    """
+
+    authentication: tuple[str, ...] | None = None
+    permissions: tuple[str, ...] | None = None
+    body_limit: int = 2 * 1024 * 1024
+
+
+def _paths(value: Any, where: str) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ImproperlyConfigured(f"{where} must be a list of dotted paths, or None.")
+    return tuple(value)
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:
@@ -128,17 +166,66 @@ def _rate(value: Any, where: str) -> tuple[int, int] | None:
     return int(match[1]), SECONDS[match[2]]
 
 
+def _policy(name: object, value: object, where: str) -> Policy:
+    """What a row of the policies says. Raises `ImproperlyConfigured`, saying why it cannot be."""
+    method = METHODS.get(name) if isinstance(name, str) else None
+    if method is None:
+        raise ImproperlyConfigured(f"{where} names {name!r}, which is no method; upper and lower case count.")
+    if method.asked_by is not AskedBy.SDK:
+        raise ImproperlyConfigured(f"{where} names {name}, which is for servers: the gateway never takes it from SDKs.")
+    policy = _POLICIES.get(value) if isinstance(value, str) else None
+    if policy is None:
+        raise ImproperlyConfigured(f'{where}["{name}"] must be one of: {", ".join(_POLICIES)}.')
+    if method.policy is Policy.RELAY and policy in (Policy.QUEUE, Policy.RELAY_ELSE_QUEUE):
+        raise ImproperlyConfigured(
+            f'{where}["{name}"] must be "relay" or "refused": the SDK asks for something, which a queue cannot answer.'
+        )
+    return policy
+
+
+def _is_pushwooshs(root: str) -> bool:
+    host = urlsplit(root).hostname or ""
+    return host == "pushwoosh.com" or host.endswith(".pushwoosh.com")
+
+
 class Settings:
-    """Reads Django's settings at each use, so that `override_settings` works and nothing is frozen at import."""
+    """Reads Django's settings at each use, so that `override_settings` works and nothing is frozen at import.
+
+    What takes long to read, and is asked for at every call of the gateway, is read once for each such dictionary.
+    """
+
+    def __init__(self) -> None:
+        self._read: tuple[Mapping[str, Any], dict[str, Any]] = ({}, {})
 
     @property
     def _all(self) -> Mapping[str, Any]:
         return _mapping(getattr(django_settings, "PUSHWOOSH", {}), "PUSHWOOSH")
 
+    def _once(self, read: Callable[[], Value]) -> Value:
+        """What `read` makes of the present settings; made anew where Django's settings name another dictionary."""
+        present = self._all
+        known, values = self._read
+        if known is not present:
+            values = {}
+            self._read = present, values
+        name = read.__name__
+        if name not in values:
+            values[name] = read()
+        found: Value = values[name]
+        return found
+
     @property
-    def applications(self) -> dict[str, Application]:
-        """`APPLICATIONS`: alias → `CODE`, `API_TOKEN`, `DEVICE_TOKEN`; perhaps `API_ROOT`, `ACCOUNT`, `TRANSPORT`."""
+    def applications(self) -> Mapping[str, Application]:
+        """`APPLICATIONS`: alias → `CODE`, `API_TOKEN`, `DEVICE_TOKEN`.
+
+        Perhaps `API_ROOT`, `TRACKING_ROOT`, `ACCOUNT`, `TRANSPORT`. Whose API root is not Pushwoosh's (a sandbox)
+        reports advertising ids there, too.
+        """
+        return self._once(self._applications)
+
+    def _applications(self) -> Mapping[str, Application]:
         root = self._all.get("API_ROOT", DEFAULT_API_ROOT)
+        tracking_root = self._all.get("TRACKING_ROOT")
         applications = {}
         for alias, row in _mapping(self._all.get("APPLICATIONS", {}), 'PUSHWOOSH["APPLICATIONS"]').items():
             where = f'PUSHWOOSH["APPLICATIONS"]["{alias}"]'
@@ -146,17 +233,22 @@ class Settings:
             code = row.get("CODE")
             if not isinstance(code, str) or not CODE.fullmatch(code):
                 raise ImproperlyConfigured(f'{where}["CODE"] must be an application code like "XXXXX-XXXXX".')
+            api_root = str(row.get("API_ROOT", root)).rstrip("/")
+            tracks_at = row.get("TRACKING_ROOT", tracking_root)
+            if tracks_at is None:
+                tracks_at = DEFAULT_TRACKING_ROOT if _is_pushwooshs(api_root) else api_root
             applications[alias] = Application(
                 alias,
                 code,
-                str(row.get("API_ROOT", root)).rstrip("/"),
+                api_root,
                 row.get("ACCOUNT", DEFAULT_ALIAS),
                 row.get("TRANSPORT", self._all.get("TRANSPORT", "")),
                 # A file that holds a secret often ends with a newline.
                 str(row.get("API_TOKEN") or "").strip(),
                 str(row.get("DEVICE_TOKEN") or "").strip(),
+                str(tracks_at).rstrip("/"),
             )
-        return applications
+        return MappingProxyType(applications)
 
     def application(self, name: str = DEFAULT_ALIAS) -> Application:
         """The application with this alias or code. Raises `ImproperlyConfigured`, saying which there are."""
@@ -211,8 +303,14 @@ class Settings:
 
     @property
     def relay_timeout(self) -> tuple[float, float]:
-        """`RELAY_TIMEOUT`: the same where an SDK waits for the answer (2, 8)."""
+        """`RELAY_TIMEOUT`: the same where an SDK waits for the answer (2, 8); not more than 20 s in all."""
         connect, read = self._all.get("RELAY_TIMEOUT", (2.0, 8.0))
+        # A connection is tried twice.
+        if not 0 < 2 * float(connect) + float(read) <= LONGEST_RELAY:
+            raise ImproperlyConfigured(
+                'PUSHWOOSH["RELAY_TIMEOUT"] must be (connect, read) with 2 × connect + read of at most '
+                f"{LONGEST_RELAY:.0f} seconds: an SDK waits for it."
+            )
         return float(connect), float(read)
 
     @property
@@ -232,7 +330,8 @@ class Settings:
     def retention(self) -> Retention:
         """`RETENTION`: how long what has ended is kept, timedeltas or `None` for ever.
 
-        `SETTLED` (30 days), `FAILED` (90), `MESSAGES` (30), `COMPOSED` (None), `JOBS` (90), `LINKS` (365).
+        `SETTLED` (30 days), `FAILED` (90), `MESSAGES` (30), `COMPOSED` (None), `JOBS` (90), `LINKS` (365),
+        `STATISTICS` (30).
         """
         where = 'PUSHWOOSH["RETENTION"]'
         row = _mapping(self._all.get("RETENTION", {}), where)
@@ -285,8 +384,50 @@ class Settings:
         return import_string(path) if isinstance(path, str) else path
 
     @property
+    def gateway_policies(self) -> dict[str, Policy]:
+        """`GATEWAY_POLICIES`: SDK method → "queue", "relay_else_queue", "relay" or "refused", in place of its row's."""
+        where = 'PUSHWOOSH["GATEWAY_POLICIES"]'
+        return {
+            name: _policy(name, value, where)
+            for name, value in _mapping(self._all.get("GATEWAY_POLICIES", {}), where).items()
+        }
+
+    def policy_of(self, method: Method) -> Policy:
+        """What the gateway does with a method's calls."""
+        where = 'PUSHWOOSH["GATEWAY_POLICIES"]'
+        named = _mapping(self._all.get("GATEWAY_POLICIES", {}), where)
+        return _policy(method.name, named[method.name], where) if method.name in named else method.policy
+
+    @property
+    def relays_unknown_methods(self) -> bool:
+        """`GATEWAY_UNKNOWN_METHODS`: "refused", or "relay" for methods that SDKs of tomorrow may have ("refused")."""
+        value = self._all.get("GATEWAY_UNKNOWN_METHODS", "refused")
+        if value not in ("refused", "relay"):
+            raise ImproperlyConfigured('PUSHWOOSH["GATEWAY_UNKNOWN_METHODS"] must be "refused" or "relay".')
+        return bool(value == "relay")
+
+    @property
+    def gateway_url(self) -> str:
+        """`GATEWAY_URL`: the gateway's public address, where what Django sees of it is another's, behind a proxy."""
+        value = self._all.get("GATEWAY_URL") or ""
+        if value and not (isinstance(value, str) and GATEWAY_URL.fullmatch(value)):
+            raise ImproperlyConfigured('PUSHWOOSH["GATEWAY_URL"] must read like "https://your.site/pushwoosh/".')
+        return str(value).rstrip("/")
+
+    @property
+    def tells_address(self) -> bool:
+        """`GATEWAY_FORWARDED_FOR`: whether relayed calls tell Pushwoosh the caller's address (False).
+
+        It goes out as `X-Forwarded-For`, read as `THROTTLE["TRUSTED_PROXIES"]` says.
+        """
+        return bool(self._all.get("GATEWAY_FORWARDED_FOR", False))
+
+    @property
     def speakers(self) -> Speakers:
         """`GATEWAY_SECRET`, `GATEWAY_AUTHENTICATION` and what belongs to them: who may speak at the gateway."""
+        return self._once(self._speakers)
+
+    def _speakers(self) -> Speakers:
         row = self._all
         named = row.get("GATEWAY_SECRET")
         secrets = (named,) if isinstance(named, str) else named or ()
@@ -323,8 +464,30 @@ class Settings:
         return int(self._all.get("GATEWAY_BODY_LIMIT", 256 * 1024))
 
     @property
+    def gateway_web(self) -> str:
+        """`GATEWAY_WEB`: how pages of other origins call the gateway: "anonymous", "token" (an apiToken), "": none."""
+        web = self._all.get("GATEWAY_WEB", "")
+        if web not in WEB:
+            raise ImproperlyConfigured('PUSHWOOSH["GATEWAY_WEB"] must be "anonymous", "token" or "".')
+        return str(web)
+
+    @property
+    def server_gateway(self) -> ServerGateway:
+        """`SERVER_GATEWAY`: `AUTHENTICATION`, `PERMISSIONS` (None: REST framework's), `BODY_LIMIT` (2,097,152)."""
+        where = 'PUSHWOOSH["SERVER_GATEWAY"]'
+        row = _mapping(self._all.get("SERVER_GATEWAY", {}), where)
+        return ServerGateway(
+            _paths(row.get("AUTHENTICATION"), f'{where}["AUTHENTICATION"]'),
+            _paths(row.get("PERMISSIONS"), f'{where}["PERMISSIONS"]'),
+            int(row.get("BODY_LIMIT", ServerGateway().body_limit)),
+        )
+
+    @property
     def throttle(self) -> Throttle:
         """`THROTTLE`: `PER_HWID` ("120/minute"), `PER_ADDRESS` (None), `TRUSTED_PROXIES` (0), `MAX_WAIT` (5 s)."""
+        return self._once(self._throttle)
+
+    def _throttle(self) -> Throttle:
         row = _mapping(self._all.get("THROTTLE", {}), 'PUSHWOOSH["THROTTLE"]')
         return Throttle(
             _rate(row.get("PER_HWID", "120/minute"), 'PUSHWOOSH["THROTTLE"]["PER_HWID"]'),

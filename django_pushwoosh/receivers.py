@@ -12,6 +12,7 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 
 from django_pushwoosh import push
 from django_pushwoosh.conf import settings
+from django_pushwoosh.delivery.mirror import Erased
 from django_pushwoosh.delivery.retention import OldMessages
 from django_pushwoosh.models import Device, ScheduledMessage, UserLink
 
@@ -68,8 +69,8 @@ def device_saved(
         push.set_tags(instance, removed | {k: v for k, v in instance.tags.items() if before.tags.get(k) != v})
 
 
-def device_deleted(instance: Device, **_kwargs: Any) -> None:
-    if _is_ours(instance.application):
+def device_deleted(instance: Device, origin: Any = None, **_kwargs: Any) -> None:
+    if not isinstance(origin, Erased) and _is_ours(instance.application):
         push.unregister_device(instance)
 
 

@@ -31,7 +31,7 @@ from typing import Any
 from django.utils import timezone
 
 from django_pushwoosh.conf import settings
-from django_pushwoosh.delivery import connection, tag_mirror
+from django_pushwoosh.delivery import connection, entry_points, tag_mirror
 from django_pushwoosh.delivery.poller import poll
 from django_pushwoosh.delivery.worker import Worker
 from django_pushwoosh.sandbox import faults, transport
@@ -56,6 +56,7 @@ def use_sandbox(clock: Callable[[], datetime] = timezone.now, **options: Any) ->
     # What an earlier test did to Pushwoosh is not this one's trouble.
     connection.breaker.cache_clear()
     tag_mirror.forget_known()
+    entry_points.forget_known()
     try:
         yield sandbox
     finally:

@@ -79,6 +79,7 @@ PUSHWOOSH = {
     },
     "API_ROOT": env.str("PUSHWOOSH_API_ROOT", default="http://127.0.0.1:8600"),
     "USER_ID": "username",
+    "GATEWAY_WEB": "token",
 }
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="memory://")
@@ -91,7 +92,11 @@ CELERY_BEAT_SCHEDULE = {
     "delete what is old": {"task": "django_pushwoosh.purge", "schedule": 3600.0},
 }
 
-# Pages on any port of this machine may call the gateway, with the device token or without.
-CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://localhost(:\d+)?$"]
+# Pages on any port of this machine may call the gateway, with the device token or without. A site of yours names its
+# own origins instead: CORS_ALLOWED_ORIGINS = ["https://shop.example"].
+CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://localhost(:\d+)?\Z"]
+CORS_URLS_REGEX = r"^/(json/1\.3|api/v2/device-api)/"
 CORS_ALLOW_CREDENTIALS = True
-CORS_URLS_REGEX = r"^/(json/1\.3|api/v2)/"
+CORS_ALLOW_METHODS = ["POST", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["authorization", "content-type"]
+CORS_PREFLIGHT_MAX_AGE = 86_400

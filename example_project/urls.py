@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("shop/", include("example_project.shop.urls")),
+    path("", include("example_project.shop.urls")),
     path("", include("django_pushwoosh.gateway.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]

@@ -56,6 +56,7 @@ def faults(settings: Any, sandbox: Sandbox) -> Iterator[Faults]:
     settings.PUSHWOOSH = {**settings.PUSHWOOSH, "TRANSPORT": "tests.faults.transport"}
     yield scripted
     scripted.waiting.clear()
+    scripted.down = ""
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from tests.servers import POSTGRES_URL
 
 
 @contextmanager
-def own_postgresql() -> Iterator[str]:
-    """The address of a PostgreSQL database with the tables in it; it goes with the block."""
+def own_postgresql(settings: str = "tests.settings") -> Iterator[str]:
+    """The address of a PostgreSQL database with the tables of some settings in it; it goes with the block."""
     name = f"own_{uuid.uuid4().hex}"
     with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -27,7 +27,7 @@ def own_postgresql() -> Iterator[str]:
             subprocess.run(
                 [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
                 cwd=ROOT,
-                env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+                env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": settings},
                 check=True,
             )
             yield url

@@ -12,10 +12,14 @@ Answered = tuple[int, Mapping[str, str], bytes]
 
 
 class Faults:
-    """Each call takes the next fault, if there is one: "unreachable", "lose request", "lose answer", or an answer."""
+    """Each call takes the next fault, if there is one: "unreachable", "lose request", "lose answer", or an answer.
+
+    Addresses that begin with `down` are unreachable throughout.
+    """
 
     def __init__(self) -> None:
         self.waiting: deque[str | Answered] = deque()
+        self.down = ""
 
     def next(self, *faults: str | Answered) -> None:
         self.waiting.extend(faults)
@@ -23,6 +27,8 @@ class Faults:
     def send(
         self, verb: str, url: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]
     ) -> Answered:
+        if self.down and url.startswith(self.down):
+            raise NotConnected("scripted")
         fault = self.waiting.popleft() if self.waiting else ""
         if fault == "unreachable":
             raise NotConnected("scripted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_pushwoosh import checks
 from django_pushwoosh.conf import settings as pushwoosh
+from django_pushwoosh.protocol.calls import METHODS
+from django_pushwoosh.protocol.methods import Policy
 
 TOKENS = {"API_TOKEN": "secret-api", "DEVICE_TOKEN": "secret-device"}
 
@@ -80,6 +83,10 @@ def test_no_repr_shows_a_token(settings: Any) -> None:
         {**applications(default={"CODE": "AAAAA-11111"}), "RETENTION": {"DEVICES": None}},
         {**applications(default={"CODE": "AAAAA-11111"}), "EXPIRE_AFTER": 60},
         {**applications(default={"CODE": "AAAAA-11111"}), "TIMEOUT": "soon"},
+        {**applications(default={"CODE": "AAAAA-11111"}), "RELAY_TIMEOUT": (2, 17)},
+        {**applications(default={"CODE": "AAAAA-11111"}), "RELAY_TIMEOUT": (0, 0)},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GATEWAY_UNKNOWN_METHODS": True},
+        {**applications(default={"CODE": "AAAAA-11111"}), "GATEWAY_POLICIES": ["postEvent"]},
         {**applications(default={"CODE": "AAAAA-11111"}), "GOVERNOR": 5},
         {**applications(default={"CODE": "AAAAA-11111"}), "GOVERNOR": "redis"},
         {**applications(default={"CODE": "AAAAA-11111"}), "ACCOUNTS": {"default": {"REQUESTS_PER_MINUTE": "many"}}},
@@ -239,3 +246,60 @@ def test_a_users_id_comes_from_a_field_or_a_callable(settings: Any) -> None:
 
 def shouted(user: Any) -> str:
     return user.get_username().upper()
+
+
+@pytest.mark.parametrize(
+    ("policies", "told"),
+    [
+        ({"createMessage": "relay"}, "createMessage, which is for servers"),
+        ({"bulkSetTags": "refused"}, "which is for servers"),
+        ({"postevent": "queue"}, "'postevent', which is no method; upper and lower case count"),
+        ({5: "queue"}, "5, which is no method"),
+        ({"postEvent": "later"}, r'\["postEvent"\] must be one of: queue, relay_else_queue, relay, refused'),
+        ({"postEvent": None}, "must be one of"),
+        ({"getTags": "queue"}, "which a queue cannot answer"),
+        ({"checkDevice": "relay_else_queue"}, "which a queue cannot answer"),
+    ],
+)
+def test_a_wrong_policy_is_told_by_the_checks(settings: Any, policies: Any, told: str) -> None:
+    settings.PUSHWOOSH = {**applications(default={"CODE": "AAAAA-11111", **TOKENS}), "GATEWAY_POLICIES": policies}
+
+    [error] = checks.check_settings(None)
+    assert error.id == "django_pushwoosh.E001"
+    assert re.search(told, error.msg)
+
+
+def test_policies_are_those_of_the_rows_unless_a_setting_says_otherwise(settings: Any) -> None:
+    settings.PUSHWOOSH = {"GATEWAY_POLICIES": {"postEvent": "queue", "getInApps": "refused"}}
+
+    named = {"postEvent": Policy.QUEUE, "getInApps": Policy.REFUSED}
+    for name, method in METHODS.items():
+        assert pushwoosh.policy_of(method) is named.get(name, method.policy)
+
+
+@pytest.mark.parametrize(
+    "url", ["your.site/pushwoosh", "https://", "ftp://your.site/", "https://a b/", 5, "https://x/?a"]
+)
+def test_a_gateway_url_that_is_none_is_told_by_the_checks(settings: Any, url: Any) -> None:
+    settings.PUSHWOOSH = {**applications(default={"CODE": "AAAAA-11111", **TOKENS}), "GATEWAY_URL": url}
+
+    assert ids(checks.check_settings(None)) == {"E001"}
+
+
+def test_whose_api_is_not_pushwooshs_tracks_there_too(settings: Any) -> None:
+    default = {"CODE": "AAAAA-11111", **TOKENS}
+
+    def tracking_root(**more: Any) -> str:
+        settings.PUSHWOOSH = {**applications(default={**default, **more.pop("row", {})}), **more}
+        return pushwoosh.application().tracking_root
+
+    assert tracking_root() == "https://tracking.svc-nue.pushwoosh.com"
+    assert tracking_root(API_ROOT="https://us.api.pushwoosh.com") == "https://tracking.svc-nue.pushwoosh.com"
+    assert tracking_root(API_ROOT="http://127.0.0.1:8600/") == "http://127.0.0.1:8600"
+    assert tracking_root(API_ROOT="https://notpushwoosh.com") == "https://notpushwoosh.com"
+    assert tracking_root(TRACKING_ROOT="https://t.example/") == "https://t.example"
+    assert tracking_root(TRACKING_ROOT="https://t.example", row={"TRACKING_ROOT": "https://u.example"}) == (
+        "https://u.example"
+    )
+    tracking_root(TRACKING_ROOT="t.example")
+    assert ids(checks.check_settings(None)) == {"E003"}

@@ -258,7 +258,11 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-BESIDE = {"createTargetedMessage": {"content": "Hello"}, "registerDevice": {"device_type": 3}}
+BESIDE = {
+    "createTargetedMessage": {"content": "Hello"},
+    "registerDevice": {"device_type": 3},
+    "multiRegisterDevice": {"push_devices": [{"hwid": "browser", "platform": 11}]},
+}
 """What the sandbox asks for beyond the row."""
 
 

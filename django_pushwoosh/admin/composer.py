@@ -25,6 +25,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -59,6 +60,14 @@ class MessageList(ChangeList):
         lean: QuerySet[Any] = found.annotate(audience_kind=KeyTextTransform("kind", "audience")).defer("audience")
         return lean
 
+    def get_results(self, request: HttpRequest) -> None:
+        """The page, with what devices reported of its messages: one look for all."""
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        statistics = push.statistics_of_many(self.result_list)
+        for message in self.result_list:
+            message.statistics = statistics[message.pk]
+
 
 @admin.register(ScheduledMessage)
 class ScheduledMessageAdmin(RecordAdmin):
@@ -69,6 +78,7 @@ class ScheduledMessageAdmin(RecordAdmin):
         "state_shown",
         "audience_shown",
         "when_shown",
+        "reported_shown",
         "application",
         "created_shown",
     ]
@@ -103,6 +113,14 @@ class ScheduledMessageAdmin(RecordAdmin):
     @admin.display(description=_("when"), ordering="send_at")
     def when_shown(self, message: ScheduledMessage) -> str:
         return when_words(message)
+
+    @admin.display(description=_("arrived / opened"))
+    def reported_shown(self, message: Any) -> str:
+        """As devices reported it through the gateway; what a person sees in Pushwoosh counts the others too."""
+        if not message.statistics:
+            return "—"
+        counts = (message.statistics.deliveries, message.statistics.opens)
+        return " / ".join(number_format(each, force_grouping=True) for each in counts)
 
     @admin.display(description=_("composed at"), ordering="created_at")
     def created_shown(self, message: ScheduledMessage) -> str:

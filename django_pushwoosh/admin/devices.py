@@ -91,7 +91,7 @@ class DeviceAdmin(RecordAdmin):
     ]  # fmt: skip
     list_filter = [ApplicationFilter, "platform", SubscribedFilter]
     search_fields = ["hwid"]
-    search_help_text = _("Searches in the hardware id; in phone numbers only for who may change devices.")
+    search_help_text = _("Searches in the hardware id; in numbers and addresses only for who may change devices.")
     fieldsets = [
         (None, {"fields": ["application", "hwid", "platform", "push_token", "badge", "tags"]}),
         (

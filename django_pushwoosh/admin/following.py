@@ -10,14 +10,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.paginator import Page, Paginator
+from django.db import router
 from django.db.models import Prefetch, Q
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext, ngettext
 
 from django_pushwoosh import push
 from django_pushwoosh.admin.notices import of_others, paused_by_settings, words_of
 from django_pushwoosh.conf import settings
+from django_pushwoosh.delivery.statistics import of_dispatches
 from django_pushwoosh.models import Attempt, Dispatch, OutboxEntry, Pause, ScheduledMessage
 from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.answers import CODE_NOT_AVAILABLE, MessagesCreated
@@ -51,6 +53,7 @@ class DispatchLine:
     answer: str
     entries: list[OutboxEntry]
     retryable: OutboxEntry | None
+    reported: str
 
     @property
     def is_uncertain(self) -> bool:
@@ -75,6 +78,7 @@ class Report:
     is_cancellable: bool
     forecast: str = ""
     draft: str = ""
+    reported: str = ""
 
 
 def as_text(document: Any) -> str:
@@ -91,12 +95,13 @@ def shown_call(method: str, application: str, arguments: dict[str, Any]) -> str:
 def report_on(message: ScheduledMessage, page: Any = 1, *, is_masked: bool = True) -> Report:
     """All that is known of a message, in a constant number of queries; phone numbers by their ends only, or whole."""
     show = masked if is_masked else str
-    using = message._state.db
+    using = message._state.db or router.db_for_read(ScheduledMessage)
     attempts = Prefetch("attempts", Attempt.objects.using(using).order_by("number"))
     entries = OutboxEntry.objects.using(using).defer("arguments", "raw").order_by("pk").prefetch_related(attempts)
     dispatches = message.dispatches.using(using).order_by("number").prefetch_related(Prefetch("entries", entries))
     found = Paginator(dispatches, DISPATCHES_PER_PAGE).get_page(page)
     unsettled = OutboxEntry.objects.using(using).filter(dispatch__message=message).unsettled()
+    statistics = of_dispatches(found.object_list, message.application, using=using)
     is_for_nobody = message.status == ScheduledMessage.Status.SENT and _reaches_nobody(message)
     return Report(
         message=message,
@@ -105,7 +110,7 @@ def report_on(message: ScheduledMessage, page: Any = 1, *, is_masked: bool = Tru
         content=content_words(message),
         audience=show(audience_words(message)),
         when=when_words(message),
-        lines=[_line(each, message, show) for each in found.object_list],
+        lines=[_line(each, message, show, reported_words(statistics[each.pk])) for each in found.object_list],
         page=found,
         notices=list(_notices(message)),
         warnings=[show(each) for each in warnings_about(message)],
@@ -113,6 +118,7 @@ def report_on(message: ScheduledMessage, page: Any = 1, *, is_masked: bool = Tru
         is_cancellable=is_cancellable(message),
         forecast=forecast_words(message),
         draft=show(as_text(message.parameters)) if message.status == ScheduledMessage.Status.DRAFT else "",
+        reported=reported_words(push.statistics_of(message)),
     )
 
 
@@ -184,6 +190,16 @@ def is_cancellable(message: ScheduledMessage) -> bool:
 
 def known_applications() -> set[str]:
     return {application.code for application in settings.applications.values()}
+
+
+def reported_words(statistics: push.Statistics) -> str:
+    """What devices reported through the gateway, in words; empty where that is nothing."""
+    if not statistics:
+        return ""
+    arrived = ngettext("arrived on %(number)s device", "arrived on %(number)s devices", statistics.deliveries)
+    opened = ngettext("opened on %(number)s", "opened on %(number)s", statistics.opens)
+    counts = (number_format(each, force_grouping=True) for each in (statistics.deliveries, statistics.opens))
+    return ", ".join(words % {"number": count} for words, count in zip((arrived, opened), counts, strict=True))
 
 
 def _notices(message: ScheduledMessage) -> Sequence[str]:
@@ -275,7 +291,7 @@ def _words_for_nobody(message: ScheduledMessage) -> str:
     return gettext("Pushwoosh accepted it, and knows none of its devices: nobody gets it.")
 
 
-def _line(dispatch: Dispatch, message: ScheduledMessage, show: Callable[[str], str]) -> DispatchLine:
+def _line(dispatch: Dispatch, message: ScheduledMessage, show: Callable[[str], str], reported: str) -> DispatchLine:
     entries = list(dispatch.entries.all())
     for attempt in (each for entry in entries for each in entry.attempts.all()):
         attempt.told = show(attempt.told)
@@ -294,6 +310,7 @@ def _line(dispatch: Dispatch, message: ScheduledMessage, show: Callable[[str], s
         answer=show(as_text(dispatch.answer)) if dispatch.answer is not None else "",
         entries=entries,
         retryable=retryable,
+        reported=reported,
     )
 
 

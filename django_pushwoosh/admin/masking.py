@@ -13,10 +13,11 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 from django_pushwoosh.models import ScheduledMessage
-from django_pushwoosh.protocol.addresses import ADDRESSED, masked
+from django_pushwoosh.protocol.addresses import masked
+from django_pushwoosh.protocol.platforms import REACHED_BY_HWID
 
 ADDRESSES = (
-    Q(platform__in=ADDRESSED) | Q(hwid__contains="@") | Q(hwid__startswith="+") | Q(hwid__istartswith="whatsapp:")
+    Q(platform__in=REACHED_BY_HWID) | Q(hwid__contains="@") | Q(hwid__startswith="+") | Q(hwid__istartswith="whatsapp:")
 )
 """Devices that are named by an address."""
 

@@ -31,11 +31,13 @@ class Client:
         api_token: str = "",
         device_token: str = "",
         api_root: str = API_ROOT,
+        tracking_root: str = "",
         transport: Transport | None = None,
         timeout: tuple[float, float] = TIMEOUT,
     ) -> None:
         self.application = application
         self.api_root = api_root
+        self.tracking_root = tracking_root or api_root
         self.timeout = timeout
         self._api_token = api_token
         self._device_token = device_token
@@ -61,23 +63,26 @@ class Client:
             raise failure
         return answer
 
-    def send(self, call: Call, *, authorization: str | None = None) -> tuple[int, Mapping[str, str], bytes]:
+    def send(
+        self, call: Call, *, authorization: str | None = None, more_headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Make a call and return status, headers and bytes, whatever the far side made of it."""
-        headers = {"Content-Type": JSON} if call.method.body is not Body.URL else {}
+        headers = dict(more_headers or {})
+        if call.method.body is not Body.URL:
+            headers["Content-Type"] = JSON
         if authorization is None and call.method.token is Token.DEVICE and self._device_token:
             authorization = f"Token {self._device_token}"
         if authorization:
             headers["Authorization"] = authorization
+        root = call.root(self.api_root, self.tracking_root)
         try:
             status, answered, body = self._transport.send(
-                call.method.verb, call.url(self.api_root), headers, call.encode(self._api_token), self.timeout
+                call.method.verb, call.url(root), headers, call.encode(self._api_token), self.timeout
             )
         except NotConnected as error:
-            raise ConnectionFailed(
-                f"{call.method.name}: no connection to {self.api_root} ({error})", call=call
-            ) from error
+            raise ConnectionFailed(f"{call.method.name}: no connection to {root} ({error})", call=call) from error
         except ConnectionLost as error:
-            raise NoAnswer(f"{call.method.name}: no answer from {self.api_root} ({error})", call=call) from error
+            raise NoAnswer(f"{call.method.name}: no answer from {root} ({error})", call=call) from error
         # A far side may repeat what it was sent; no token gets from here into a log, a page or a table.
         for token in (self._api_token, self._device_token):
             # A short one, as of a sandbox, may be a word of any answer.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 
 import requests
@@ -24,6 +25,9 @@ from django_pushwoosh.protocol.seam import Transport as Transport
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Answers beyond this are cut off and thus unreadable; the largest documented one, 1,000 rows of history, is 2 MB."""
+
+
+PIECE_BYTES = 256 * 1024
 
 
 class RequestsTransport:
@@ -42,19 +46,22 @@ class RequestsTransport:
         self, verb: str, url: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]
     ) -> tuple[int, Mapping[str, str], bytes]:
         session = self._session()
+        # A connection is tried twice; each piece of an answer may take as long as the whole.
+        until = time.monotonic() + 2 * timeout[0] + timeout[1]
         try:
-            with session.request(
-                verb,
-                url,
-                data=body or None,
-                headers=dict(headers),
+            # Prepared by itself: what a Session would merge into it at every call, cookies above all, we have none of.
+            request = requests.Request(verb, url, {**session.headers, **headers}, data=body or None).prepare()
+            with session.send(
+                request,
                 timeout=timeout,
                 proxies=self._proxies(url),
+                verify=session.verify,
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                content = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
-                return answer.status_code, answer.headers, content
+                return answer.status_code, answer.headers, _content(answer, until)
+        except ConnectionLost:
+            raise
         except requests.exceptions.InvalidHeader:
             # Its text, and its chain, would show the token.
             raise NotConnected("a token has characters that no header can carry") from None
@@ -99,6 +106,15 @@ class RequestsTransport:
         if root not in known:
             known[root] = dict(get_environ_proxies(url))
         return known[root]
+
+
+def _content(answer: requests.Response, until: float) -> bytes:
+    content = bytearray()
+    while len(content) < MAX_ANSWER_BYTES and (piece := answer.raw.read1(PIECE_BYTES, decode_content=True)):
+        content += piece
+        if time.monotonic() > until:
+            raise ConnectionLost("the answer comes too slowly")
+    return bytes(content[:MAX_ANSWER_BYTES])
 
 
 def _never_connected(error: requests.ConnectionError) -> bool:

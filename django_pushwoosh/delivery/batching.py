@@ -6,13 +6,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from itertools import takewhile
 
 from django_pushwoosh.conf import Application
+from django_pushwoosh.delivery import entry_points
 from django_pushwoosh.delivery.connection import Leave
 from django_pushwoosh.models import OutboxEntry
 from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.coalescing import merged
+from django_pushwoosh.protocol.methods import Upstream
 
 MOST_NOTIFICATIONS = 1000
 MOST_BYTES = 10_000_000
@@ -53,6 +56,7 @@ def batches(
     made: list[Batch] = []
     left: list[OutboxEntry] = []
     messages: dict[bool, list[OutboxEntry]] = {}
+    entry_point = cache(lambda using: entry_points.of(application, using))
     for head in heads:
         behind = company.get(head.key, ())
         if _is_shareable_message(head):
@@ -62,6 +66,8 @@ def batches(
             continue
         single, rest = _said_as_one(head, behind, application)
         left += rest
+        if single.call.method.upstream is Upstream.ENTRY_POINT:
+            single.call.address = entry_point(head._state.db)
         made.append(single)
     for waiting in messages.values():
         made += _shared(waiting, application)
@@ -93,15 +99,16 @@ def _shared(entries: Iterable[OutboxEntry], application: Application) -> Iterato
     for entry in entries:
         length = len(json.dumps(entry.arguments["notifications"][0]))
         if together and (len(together) >= MOST_NOTIFICATIONS or size + length > MOST_BYTES):
-            yield _request_of(together, application)
+            yield request_of(together, application)
             together, size = [], 0
         together.append(entry)
         size += length
     if together:
-        yield _request_of(together, application)
+        yield request_of(together, application)
 
 
-def _request_of(messages: list[OutboxEntry], application: Application) -> Batch:
+def request_of(messages: list[OutboxEntry], application: Application) -> Batch:
+    """The createMessage that several messages share."""
     notes = [entry.arguments["notifications"][0] for entry in messages]
     call = Call(METHODS["createMessage"], application.code, {"notifications": notes})
     return Batch(Kind.SHARED, application, call, messages)

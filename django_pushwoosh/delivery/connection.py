@@ -46,10 +46,11 @@ _requests = RequestsTransport()
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Leave to make one request to an application; `grant` is the slot of a capped one."""
+    """Leave to make one request to an application; `grant` is the slot of a capped one, `root` who is asked."""
 
     application: Application
     grant: Grant | None
+    root: str
 
 
 @lru_cache(maxsize=64)
@@ -60,6 +61,7 @@ def _client(application: Application, timeout: tuple[float, float]) -> Client:
         api_token=application.api_token,
         device_token=application.device_token,
         api_root=application.api_root,
+        tracking_root=application.tracking_root,
         transport=transport,
         timeout=timeout,
     )
@@ -67,8 +69,13 @@ def _client(application: Application, timeout: tuple[float, float]) -> Client:
 
 @lru_cache(maxsize=64)
 def breaker(api_root: str) -> Breaker:
-    """The breaker of an API root, in this process."""
+    """The breaker of a root, in this process."""
     return Breaker()
+
+
+def root_of(call: Call, application: Application) -> str:
+    """Scheme and host of whoever takes a call."""
+    return call.root(application.api_root, application.tracking_root)
 
 
 def ask(
@@ -78,7 +85,8 @@ def ask(
 
     Raises `CallError`; a `RateLimited` that has no answer is our governor's, and nothing has left.
     """
-    leave_to_send = enter(application, governor=governor, is_capped=outbox.is_capped(call, application), now=now)
+    is_capped, root = outbox.is_capped(call, application), root_of(call, application)
+    leave_to_send = enter(application, governor=governor, is_capped=is_capped, root=root, now=now)
     try:
         answer = send(call, application)
     except CallError as error:
@@ -89,21 +97,27 @@ def ask(
 
 
 def enter(
-    application: Application, *, is_capped: bool, governor: Governor | None = None, now: datetime | None = None
+    application: Application,
+    *,
+    is_capped: bool,
+    root: str = "",
+    governor: Governor | None = None,
+    now: datetime | None = None,
 ) -> Leave:
-    """Leave to make one request, to be closed with `leave`.
+    """Leave to make one request, to be closed with `leave`; to the API root, if no other is named.
 
     Raises `RateLimited` without an answer where the cap is used up, and `ConnectionFailed` while the breaker is open.
     """
-    if not breaker(application.api_root).enter(now or timezone.now()):
-        raise ConnectionFailed(f"Pushwoosh ({application.api_root}) is down; it is asked again in a while.")
+    root = root or application.api_root
+    if not breaker(root).enter(now or timezone.now()):
+        raise ConnectionFailed(f"Pushwoosh ({root}) is down; it is asked again in a while.")
     if not is_capped:
-        return Leave(application, None)
+        return Leave(application, None, root)
     account = settings.account(application.account)
     try:
-        return Leave(application, (governor or Governor()).acquire(account, settings.longest_request))
+        return Leave(application, (governor or Governor()).acquire(account, settings.longest_request), root)
     except BaseException:
-        breaker(application.api_root).left()
+        breaker(root).left()
         raise
 
 
@@ -124,7 +138,7 @@ def leave(
     given: Leave, error: CallError | None, *, governor: Governor | None = None, now: datetime | None = None
 ) -> None:
     """Close the books of a request: what came of it, `None` for a success."""
-    _judge(given.application.api_root, error, now or timezone.now())
+    _judge(given.root, error, now or timezone.now())
     if given.grant is None:
         return
     governor = governor or Governor()
@@ -140,21 +154,21 @@ def leave(
 
 def unused(given: Leave, *, governor: Governor | None = None) -> None:
     """The request is not made after all."""
-    breaker(given.application.api_root).left()
+    breaker(given.root).left()
     if given.grant is not None:
         with _kept_books():
             (governor or Governor()).unused(given.grant)
 
 
-def _judge(api_root: str, error: CallError | None, now: datetime) -> None:
+def _judge(root: str, error: CallError | None, now: datetime) -> None:
     """Tell the breaker whether Pushwoosh is there: silence, 5xx and what is no envelope say no, refusals say yes."""
     code = error.answer.status_code if isinstance(error, ServerFailed) and error.answer is not None else None
     if isinstance(error, ConnectionFailed | NoAnswer) or (
         isinstance(error, ServerFailed) and not 0 < (code or 0) < 500
     ):
-        breaker(api_root).failed(now)
+        breaker(root).failed(now)
     else:
-        breaker(api_root).succeeded()
+        breaker(root).succeeded()
 
 
 @contextmanager
@@ -166,21 +180,24 @@ def _kept_books() -> Iterator[None]:
         logger.warning("A rate slot could not be given back.", exc_info=True)
 
 
-def relay(call: Call, application: Application, *, authorization: str | None) -> tuple[int, Mapping[str, str], bytes]:
+def relay(
+    call: Call, application: Application, *, authorization: str | None, more_headers: Mapping[str, str] | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
     """Pass an SDK's call on and return what came back, whatever it was.
 
     Raises `ConnectionFailed` or `NoAnswer`. Only for methods without a cap: SDKs create no messages.
     """
     if call.method.rate is not Rate.UNLIMITED:
         raise ImproperlyConfigured(f"{call.method.name} counts against the cap and is not relayed.")
-    given = enter(application, is_capped=False)
+    given = enter(application, is_capped=False, root=root_of(call, application))
+    client = _client(application, settings.relay_timeout)
     try:
-        answer = _client(application, settings.relay_timeout).send(call, authorization=authorization)
+        answer = client.send(call, authorization=authorization, more_headers=more_headers)
     except CallError as error:
         leave(given, error)
         raise
     if answer[0] >= 500:
-        breaker(application.api_root).failed(timezone.now())
+        breaker(given.root).failed(timezone.now())
     else:
         leave(given, None)
     return answer

@@ -28,10 +28,11 @@ def begun_anew(work: Callable[[], Outcome], using: str) -> Outcome:
             with transaction.atomic(using=using):
                 return work()
         except OperationalError as error:
-            if not (tries_left and _has_lost(error)):
+            if not (tries_left and has_lost(error)):
                 raise
     raise AssertionError("the last try returns or raises")
 
 
-def _has_lost(error: OperationalError) -> bool:
+def has_lost(error: Exception) -> bool:
+    """Whether a deadlock was ended at this one's cost: its transaction is rolled back."""
     return getattr(error.__cause__, "sqlstate", None) in LOST or error.args[:1] == (LOST[1],)

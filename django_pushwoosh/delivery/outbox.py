@@ -21,6 +21,7 @@ from django.db.models.functions import Coalesce, Concat
 
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery.deadlocks import begun_anew
+from django_pushwoosh.delivery.statements import update_returning
 from django_pushwoosh.delivery.tag_mirror import Clause
 from django_pushwoosh.models import BulkJobChunk, BulkRequest, Dispatch, OutboxEntry, Pause
 from django_pushwoosh.models.lookups import Among
@@ -88,28 +89,38 @@ def entry_of(
     is_tokenless: bool = False,
 ) -> OutboxEntry:
     """The entry for a call, not yet written; one that `is_tokenless` is sent without our device token."""
-    shared_method = bulk_method(call)
-    if is_tokenless or (expires_at is not None and shared_method in BULK_METHODS):
+    columns = columns_of(call, key=key, application=application, now=now)
+    if lane is not None:
+        columns["lane"] = lane
+    if is_tokenless or (expires_at is not None and columns["bulk_method"] in BULK_METHODS):
         # Bulk requests go with our token, and what becomes of an entry in bulk is known too late to expire.
-        shared_method = ""
+        columns["bulk_method"] = ""
+    # What the SDK sent is kept as its bytes; a second, decoded copy would serve nobody.
+    arguments = dict(call.arguments) if call.raw is None else {}
     return OutboxEntry(
-        application=application.code,
-        api_root=application.api_root,
-        method=call.method.name,
-        # What the SDK sent is kept as its bytes; a second, decoded copy would serve nobody.
-        arguments=dict(call.arguments) if call.raw is None else {},
-        raw=call.raw,
-        key=key[:300],
-        lane=(Lane.BULK if call.method.name in STATISTICS else Lane.USER_VISIBLE) if lane is None else lane,
-        is_capped=is_capped(call, application),
-        bulk_method=shared_method,
+        **columns,
+        arguments=arguments,
         is_tokenless=is_tokenless,
-        due_at=now,
-        created_at=now,
         expires_at=expires_at,
         dispatch=dispatch,
         chunk=chunk,
     )
+
+
+def columns_of(call: Call, *, key: str, application: Application, now: datetime) -> dict[str, Any]:
+    """What the entry for a call holds that is no default, beside its arguments."""
+    return {
+        "application": application.code,
+        "api_root": application.api_root,
+        "method": call.method.name,
+        "raw": call.raw,
+        "key": key[:300],
+        "lane": Lane.BULK if call.method.name in STATISTICS else Lane.USER_VISIBLE,
+        "is_capped": is_capped(call, application),
+        "bulk_method": bulk_method(call),
+        "due_at": now,
+        "created_at": now,
+    }
 
 
 def enqueue(call: Call, *, using: str | None = None, **given: Any) -> OutboxEntry:
@@ -127,6 +138,19 @@ def enqueue_all(entries: Sequence[OutboxEntry], using: str | None = None) -> Non
     else:
         OutboxEntry.objects.using(using).bulk_create(entries, batch_size=LOOKED_AT)
     wake(using)
+
+
+def enqueue_held(entries: Sequence[OutboxEntry], *, now: datetime, using: str) -> None:
+    """Queue entries that the caller sends itself once the present transaction has committed: held, and begun.
+
+    Should the caller not live to settle them, they are judged when their lease has run out, as a worker's are.
+    """
+    token = f"caller:{uuid4().hex}"
+    for entry in entries:
+        entry.status, entry.begun_at, entry.tried_since = Status.SENDING, now, now
+        entry.lease_owner, entry.lease_expires_at = token, now + longest_lease()
+        # One by one: not every database tells the keys of many rows.
+        entry.save(using=using, force_insert=True)
 
 
 def enqueue_along(entry: OutboxEntry, clause: Clause, using: str) -> int:
@@ -179,12 +203,6 @@ def _woken(using: str) -> None:
     entry_queued.send_robust(OutboxEntry, using=using)
 
 
-def has_unsettled(key: str, using: str | None = None) -> bool:
-    """Whether something of this key still waits, so that what comes next has to queue behind it."""
-    entries = OutboxEntry.objects.using(using or router.db_for_write(OutboxEntry))
-    return entries.filter(ours(), key=key[:300]).unsettled().exists()
-
-
 def ours(applications: Iterable[Application] | None = None) -> Q:
     """Entries written for the applications (all, if none are named) and API roots of the present settings.
 
@@ -210,7 +228,10 @@ def unpaused(using: str) -> list[Application]:
 def first_due(application: Application, *, now: datetime, using: str) -> OutboxEntry | None:
     """The entry of an application that leaves first among those that count against the cap."""
     due = OutboxEntry.objects.using(using).due(now).filter(ours([application]), is_capped=True)
-    return due.only("bulk_method", "lane", "due_at").first()
+    due = due.only("bulk_method", "lane", "due_at")
+    # One by one, for the index knows the first of each alone: among them all it would sort whatever waits.
+    firsts = [due.filter(bulk_method=method).first() for method in ("", "createMessage")]
+    return min(filter(None, firsts), key=lambda entry: (entry.lane, entry.due_at, entry.pk), default=None)
 
 
 def claim(
@@ -222,8 +243,11 @@ def claim(
     using: str | None = None,
     applications: Iterable[Application] | None = None,
     which: Q | None = None,
+    begins: bool = False,
 ) -> list[OutboxEntry]:
     """Take up to `limit` due entries in the order in which they leave; unsettled ones come back after `lease`.
+
+    With `begins` they are begun at once (see `begin`): they leave right now, and are in doubt if the worker dies.
 
     Those of some applications, or of all that are not paused; never what was written for others. No two entries of
     one claim share a key. Where rows can be skipped while locked, competing workers do not even meet.
@@ -237,7 +261,7 @@ def claim(
         # SQLite has no row locks; its immediate transactions are locks of the whole file.
         skips = connections[using].features.has_select_for_update_skip_locked
         taken = list(due.select_for_update(skip_locked=skips)[:limit])
-        _hold(taken, token, now, lease, using)
+        _hold(taken, token, now, lease, using, begins=begins)
         return taken
 
     return _with_owners(begun_anew(take, using), using)
@@ -276,7 +300,8 @@ def claim_company(
                     company.setdefault(entry.key, []).append(entry)
                 else:
                     ended.add(entry.key)
-        _hold([entry for each in company.values() for entry in each], heads[0].lease_owner, now, lease, using)
+        taken = [entry for each in company.values() for entry in each]
+        _hold(taken, heads[0].lease_owner, now, lease, using, begins=heads[0].begun_at is not None)
         return company
 
     company = begun_anew(take, using)
@@ -513,19 +538,25 @@ def can_share(entry: OutboxEntry) -> bool:
     return is_free and entry.method in ("createMessage", "setTags", "registerDevice")
 
 
-def _hold(entries: Sequence[OutboxEntry], token: str, now: datetime, lease: timedelta | None, using: str) -> None:
+def _hold(
+    entries: Sequence[OutboxEntry], token: str, now: datetime, lease: timedelta | None, using: str, *, begins: bool
+) -> None:
     """Take the entries, whose rows are locked."""
+    until = now + (lease or longest_lease())
+    changes = {"tried_since": Coalesce("tried_since", now)} if begins else {}
     for pks in chunks([entry.pk for entry in entries]):
         OutboxEntry.objects.using(using).filter(Among("pk", pks), status=Status.QUEUED).update(
-            status=Status.SENDING, lease_owner=token, lease_expires_at=now + (lease or longest_lease()), begun_at=None
+            status=Status.SENDING,
+            lease_owner=token,
+            lease_expires_at=until,
+            begun_at=now if begins else None,
+            **changes,
         )
     for entry in entries:
-        entry.status, entry.lease_owner, entry.lease_expires_at = (
-            Status.SENDING,
-            token,
-            now + (lease or longest_lease()),
-        )
-        entry.begun_at = None
+        entry.status, entry.lease_owner, entry.lease_expires_at = Status.SENDING, token, until
+        entry.begun_at = now if begins else None
+        if begins:
+            entry.tried_since = entry.tried_since or now
 
 
 def _with_owners(entries: list[OutboxEntry], using: str) -> list[OutboxEntry]:
@@ -548,19 +579,12 @@ def _changed(entries: Sequence[OutboxEntry], **changes: Any) -> list[OutboxEntry
     changed: list[OutboxEntry] = []
     for chunk in chunks(entries):
         using = chunk[0]._state.db or router.db_for_write(OutboxEntry)
-        change = partial(_change, chunk, changes, using)
-        held = change() if connections[using].in_atomic_block else begun_anew(change, using)
-        changed += [entry for entry in chunk if entry.pk in held]
+        owners = {entry.lease_owner for entry in chunk}
+        pks = [entry.pk for entry in chunk]
+        held = OutboxEntry.objects.using(using).filter(Among("pk", pks), status=Status.SENDING, lease_owner__in=owners)
+        held_pks = begun_anew(partial(update_returning, held, changes), using)
+        changed += [entry for entry in chunk if entry.pk in held_pks]
     return changed
-
-
-def _change(entries: Sequence[OutboxEntry], changes: dict[str, Any], using: str) -> set[int]:
-    every = OutboxEntry.objects.using(using)
-    owners = {entry.lease_owner for entry in entries}
-    held = every.filter(Among("pk", [entry.pk for entry in entries]), status=Status.SENDING, lease_owner__in=owners)
-    pks = set(held.order_by("pk").select_for_update().values_list("pk", flat=True))
-    every.filter(Among("pk", pks)).update(**changes)
-    return pks
 
 
 def chunks(items: Collection[Any]) -> Iterable[Any]:

@@ -1,5 +1,7 @@
 """Asks back what became of what was accepted: chunks of bulk jobs, settled from their detailed reports, and messages
-for a time to come (`delivery.following`). What was accepted elsewhere, as a copy of the database has it, is not asked.
+for a time to come (`delivery.following`); and adds up what devices reported of messages (`delivery.statistics`).
+
+What was accepted elsewhere, as a copy of the database has it, is not asked.
 """
 
 from __future__ import annotations
@@ -9,11 +11,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import router
+from django.db import DatabaseError, router
 from django.db.models import Exists, F, OuterRef
 
 from django_pushwoosh.conf import Application, settings
-from django_pushwoosh.delivery import connection, following, outbox
+from django_pushwoosh.delivery import connection, following, outbox, statistics
 from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.results import progress
 from django_pushwoosh.models import BulkJobChunk, OutboxEntry, storable
@@ -30,11 +32,20 @@ BATCH = 200
 def poll(*, now: datetime, using: str | None = None) -> int:
     """Ask what is to be asked by now; how many chunks and messages came to their end."""
     using = using or router.db_for_write(BulkJobChunk)
+    _add_up_or_log(now, using)
     held = outbox.paused(using)
     asked = [each for each in settings.applications.values() if each.code not in held]
     if settings.is_paused or "" in held or not asked:
         return 0
     return _poll_jobs(asked, now, using) + following.follow(asked, now=now, using=using)
+
+
+def _add_up_or_log(now: datetime, using: str) -> None:
+    try:
+        statistics.add_up(now=now, using=using)
+    except DatabaseError:
+        # It goes on from where it was, the next time; until then all is counted as it was.
+        logger.warning("Statistics could not be added up.", exc_info=True)
 
 
 def _poll_jobs(applications: Sequence[Application], now: datetime, using: str) -> int:

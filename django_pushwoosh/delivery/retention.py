@@ -16,10 +16,11 @@ from itertools import chain
 from typing import Any
 
 from django.db import OperationalError, connections, router, transaction
-from django.db.models import Exists, OuterRef, ProtectedError, Q, QuerySet, RestrictedError
+from django.db.models import Exists, Max, OuterRef, ProtectedError, Q, QuerySet, RestrictedError
 from django.db.models.signals import post_delete, pre_delete
 
 from django_pushwoosh.conf import settings
+from django_pushwoosh.delivery import statistics
 from django_pushwoosh.models import (
     BulkJob,
     BulkJobChunk,
@@ -27,6 +28,7 @@ from django_pushwoosh.models import (
     Dispatch,
     OutboxEntry,
     ScheduledMessage,
+    Statistic,
     UserLink,
 )
 
@@ -35,6 +37,9 @@ logger = logging.getLogger("django_pushwoosh")
 BATCH = 1000
 FEW = 100
 """Rows at a time that may each name thousands of devices: chunks and messages."""
+
+MOST_STATISTICS = 5_000_000
+"""Rows of statistics that are kept, however young: strangers may report whatever they like."""
 
 MOST_HELD = 1000
 """Rows of one kind that are old and stay, until the rest is left for another time."""
@@ -87,6 +92,7 @@ def purge(
     using = using or router.db_for_write(OutboxEntry)
     until = None if seconds is None else time.monotonic() + seconds
     purged = Purged()
+    statistics.add_up(now=now, using=using)
     for old in _old(now, using, batch):
         held: set[Any] = set()
         found = old.batch
@@ -173,6 +179,13 @@ def _old(now: datetime, using: str, batch: int) -> Iterator[_Old]:
         yield _Old(jobs, few, Exists(_moving_chunks(using).filter(job=OuterRef("pk"))))
     for age in filter(None, [keep.links]):
         yield _Old(UserLink.objects.using(using).filter(is_open=None, until__lt=now - age), batch)
+    single = statistics.added_up(using)
+    for age in filter(None, [keep.statistics]):
+        yield _Old(single.filter(at__lt=now - age), batch)
+    newest = Statistic.objects.using(using).aggregate(newest=Max("pk"))["newest"]
+    if newest is not None and newest > MOST_STATISTICS:
+        # Keys that were given out count, which is quick to see; of reports that come twice there are some.
+        yield _Old(single.filter(pk__lte=newest - MOST_STATISTICS), batch)
 
 
 def _each(statuses: tuple[Any, ...], age: timedelta | None) -> Iterator[tuple[Any, timedelta]]:

@@ -93,6 +93,23 @@ class Settler:
         """The request came to nothing, or nobody knows: again later, or to its end."""
         self._commit(batch.entries, lambda: self._failed(batch, error, started))
 
+    def told(self, batch: Batch, error: CallError, started: datetime) -> None:
+        """It did not happen, and whoever asked for it hears so and decides anew: it does not go again by itself."""
+        entries = batch.entries
+        codes = _codes_before(error) if batch.kind is Kind.SHARED and isinstance(error, Rejected) else None
+
+        def write() -> None:
+            now = self._clock()
+            rest = entries[len(codes or ()) :]
+            self._sent_before(batch, error, codes or [], started, now)
+            self._log(rest, started, error, error.answer, batch)
+            if condemns(error):
+                self._pause(batch.application.code, storable(str(error)), now)
+            for entry in rest:
+                self._end(entry, error, now)
+
+        self._commit(entries, write)
+
     def taken_in(self, load: bulk.Load, answer: Answer, result: JobStarted) -> None:
         """Pushwoosh took a bulk request: its entries wait for its report."""
 
@@ -223,24 +240,30 @@ class Settler:
         Where the account was condemned meanwhile, none is bad.
         """
         now = self._clock()
-        before, rest = batch.entries[: len(codes)], batch.entries[len(codes) :]
+        rest = batch.entries[len(codes) :]
         bad, behind = rest[:1], rest[1:]
-        answer = error.answer or Answer(200)
-        if before:
-            self._log(before, started, None, answer, batch)
-            document = {"status_code": 200, "status_message": "OK", "response": answer.response}
-            taken = Answer(200, 200, "OK", answer.response, document)
-            settled = outbox.settle_sent(before, now=now, told=storable(told_warnings(warnings_in(taken))))
-            results.messages_created(_by_entry(before, settled, MessagesCreated.read(taken), taken), now=now)
+        self._sent_before(batch, error, codes, started, now)
         if condemns(error):
-            self._log(rest, started, error, answer, batch)
+            self._log(rest, started, error, error.answer, batch)
             self._released(batch.application.code, rest, error)
             return
         if bad:
-            self._log(bad, started, error, answer, batch)
+            self._log(bad, started, error, error.answer, batch)
             self._fail_each(bad, error, started)
         # They were not looked at.
         outbox.release(behind, due_at=now)
+
+    def _sent_before(self, batch: Batch, error: CallError, codes: list[str], started: datetime, now: datetime) -> None:
+        """Of messages that shared a request, those that stand before the bad one are sent; they have codes."""
+        before = batch.entries[: len(codes)]
+        if not before:
+            return
+        answer = error.answer or Answer(200)
+        self._log(before, started, None, answer, batch)
+        document = {"status_code": 200, "status_message": "OK", "response": answer.response}
+        taken = Answer(200, 200, "OK", answer.response, document)
+        settled = outbox.settle_sent(before, now=now, told=storable(told_warnings(warnings_in(taken))))
+        results.messages_created(_by_entry(before, settled, MessagesCreated.read(taken), taken), now=now)
 
     def _fail_each(self, entries: Sequence[OutboxEntry], error: CallError, started: datetime) -> None:
         now = self._clock()

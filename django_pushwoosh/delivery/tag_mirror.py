@@ -67,18 +67,11 @@ def clause(application: str, hwid: str, changes: Mapping[str, Any], *, now: date
     Its count is 0 where nothing was noted: the device is unknown, or its tags are near their bound.
     """
     connection = connections[using]
-    said = storable(dict(changes))
-    if connection.vendor != "postgresql" or any(map(_needs_the_old, said.values())):
+    found = plain(changes) if connection.vendor == "postgresql" else None
+    if found is None:
         return None
-    try:
-        removed = [tag_rules.clean_name(name) for name, value in said.items() if value is None]
-    except InvalidTag:
-        return None
-    plain = tag_rules.apply({}, {name: value for name, value in said.items() if value is not None})
-    if len({*removed, *plain}) < len(said):
-        # Some are wrong, or named twice.
-        return None
-    added = json.dumps(plain)
+    values, removed = found
+    added = json.dumps(values)
     table = connection.ops.quote_name(Device._meta.db_table)
     return Clause(
         f"found AS (SELECT id, tags, (tags || %s::jsonb) - %s::text[] AS changed FROM {table}"  # noqa: S608
@@ -87,8 +80,22 @@ def clause(application: str, hwid: str, changes: Mapping[str, Any], *, now: date
         f" WHERE {table}.id = found.id AND found.changed IS DISTINCT FROM found.tags)",
         (added, removed, application, hwid, LONGEST_ESCAPE, len(added), MOST_BYTES, now),
         "(SELECT count(*) FROM found)",
-        plain,
+        values,
     )
+
+
+def plain(changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+    """The values that changes set, and the names that they take away; `None` where it takes the old values to tell."""
+    said = storable(dict(changes))
+    if any(map(_needs_the_old, said.values())):
+        return None
+    try:
+        removed = [tag_rules.clean_name(name) for name, value in said.items() if value is None]
+    except InvalidTag:
+        return None
+    values = tag_rules.apply({}, {name: value for name, value in said.items() if value is not None})
+    # Some are wrong, or named twice.
+    return None if len({*removed, *values}) < len(said) else (values, removed)
 
 
 def _needs_the_old(value: Any) -> bool:
@@ -115,14 +122,12 @@ def note_many(application: str, changes: Sequence[tuple[str, Mapping[str, Any]]]
 def learn_types(application: str, values: Mapping[str, Any], *, using: str | None = None) -> None:
     """Remember the types of tags that were not seen before."""
     using = using or router.db_for_write(TagDefinition)
-    seen = _known.setdefault((using, application), set())
-    names = [name for name in values if name not in seen]
-    names = [name for name in names if values[name] is not None and 0 < len(name) <= 255 and is_storable(name)]
-    if not names:
+    types = unlearned(application, values, using=using)
+    if not types:
         return
     definitions = TagDefinition.objects.using(using).filter(application=application)
-    known = set(definitions.filter(Among("name", names)).values_list("name", flat=True))
-    unknown = [name for name in names if name not in known]
+    known = set(definitions.filter(Among("name", list(types))).values_list("name", flat=True))
+    unknown = [name for name in types if name not in known]
     if definitions.count() + len(unknown) > MOST_TAGS:
         unknown = []
     definitions.bulk_create(
@@ -130,17 +135,32 @@ def learn_types(application: str, values: Mapping[str, Any], *, using: str | Non
             TagDefinition(
                 application=application,
                 name=name,
-                type=tag_rules.infer_type(values[name]).value,
+                type=types[name],
                 source=TagDefinition.Source.LEARNED,
             )
             for name in unknown
         ],
         ignore_conflicts=True,
     )
-    # What a rollback takes away is not known.
-    transaction.on_commit(lambda: _remember(seen, [*known, *unknown]), using=using)
+    remember(application, [*known, *unknown], using=using)
 
 
-def _remember(seen: set[str], names: Iterable[str]) -> None:
-    if len(seen) <= MOST_TAGS:
-        seen.update(names)
+def unlearned(application: str, values: Mapping[str, Any], *, using: str) -> dict[str, int]:
+    """The names that are not known to be in the table, with the types of their values."""
+    seen = _known.get((using, application), ())
+    return {
+        name: tag_rules.infer_type(value).value
+        for name, value in values.items()
+        if name not in seen and value is not None and 0 < len(name) <= 255 and is_storable(name)
+    }
+
+
+def remember(application: str, names: Iterable[str], *, using: str) -> None:
+    """These names are in the table, once the present transaction has committed: what a rollback takes is not known."""
+
+    def known() -> None:
+        seen = _known.setdefault((using, application), set())
+        if len(seen) <= MOST_TAGS:
+            seen.update(names)
+
+    transaction.on_commit(known, using=using)

@@ -23,6 +23,7 @@ from django.utils import timezone
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery import bulk, connection, outbox, results, strangers
 from django_pushwoosh.delivery.batching import Batch, batches
+from django_pushwoosh.delivery.collecting import collected_afterwards
 from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.governor import Governor
 from django_pushwoosh.delivery.reconnecting import let_go_if_broken
@@ -37,6 +38,8 @@ from django_pushwoosh.protocol.methods import Rate
 
 logger = logging.getLogger("django_pushwoosh")
 
+JUST_BEGUN = timedelta(seconds=1)
+"""What was begun along with its claim leaves on that lease."""
 LOST = 200
 """Entries of dead workers that are taken up at a time."""
 LOOK_SECONDS = 0.5
@@ -45,8 +48,12 @@ EMPTY_SECONDS = 0.2
 """How long what was found empty is not looked at again, while what was sent is awaited."""
 TURN = timedelta(seconds=1)
 """How long messages wait behind what devices said, where that never ends."""
-AHEAD = 4
-"""Requests made ready for each connection."""
+LONG_EMPTY_SECONDS = 1.0
+"""The same, for what is not pressing."""
+AHEAD_SECONDS = 0.3
+"""How long it takes until what was claimed has left: a claim is dear, and what comes to be urgent waits so long."""
+LEAST_AHEAD, MOST_AHEAD = 2, 16
+"""Requests claimed for each connection."""
 
 Status = OutboxEntry.Status
 Lane = OutboxEntry.Lane
@@ -88,6 +95,7 @@ class Worker:
         self._empty_until: dict[str, float] = {}
         self._unpaused: list[Application] = []
         self._unpaused_until = 0.0
+        self._claimed, self._claimed_at = 0, 0.0
 
     def drain(self, linger: float = 0.0, longest: float = math.inf) -> int:
         """Deliver what is due until nothing is; how many entries were taken up.
@@ -104,10 +112,13 @@ class Worker:
         with Senders(self._send, settings.connections, self._is_ended) as senders:
             try:
                 while not self.is_cut_short:
-                    launched = self._launch(senders)
+                    with collected_afterwards():
+                        launched = self._launch(senders)
                     taken += launched
                     if senders.in_flight:
-                        self._finish_all(senders.finished(EMPTY_SECONDS if senders.idle else LOOK_SECONDS))
+                        finished = senders.finished(EMPTY_SECONDS if senders.idle else LOOK_SECONDS)
+                        with collected_afterwards():
+                            self._finish_all(finished)
                         if senders.idle > settings.connections // 2:
                             # What was settled lets its key's next one go, and there is room for it.
                             self._empty_until.clear()
@@ -182,7 +193,8 @@ class Worker:
             return 0
         found = source()
         if not found:
-            self._empty_until[name] = time.monotonic() + EMPTY_SECONDS
+            is_pressing = name in ("urgent", "small messages")
+            self._empty_until[name] = time.monotonic() + (EMPTY_SECONDS if is_pressing else LONG_EMPTY_SECONDS)
         return found
 
     def _load(self, senders: Senders[Job, Answer], lanes: Q) -> int:
@@ -223,7 +235,7 @@ class Worker:
             which = Q(is_capped=True, bulk_method=first.bulk_method)
             ready: list[Batch] = []
             try:
-                heads = self._claim(application, limit, which)
+                heads = self._claim(application, limit, which, begins=True)
                 ready = self._requests(heads)
             finally:
                 if not ready:
@@ -241,12 +253,18 @@ class Worker:
         """Claim what is not capped: a few more than there are connections, so that none of them has to wait."""
         for application in self._asked():
             is_probing = connection.breaker(application.api_root).is_probing_next
-            most = 1 if is_probing else limit or AHEAD * settings.connections
-            heads = self._claim(application, most, Q(is_capped=False) & which)
+            heads = self._claim(application, 1 if is_probing else limit or self._ahead(), Q(is_capped=False) & which)
             if heads:
+                self._claimed, self._claimed_at = len(heads), time.monotonic()
                 self._ready.extend(self._requests(heads))
                 return len(heads)
         return 0
+
+    def _ahead(self) -> int:
+        """How many to claim at once: as many as leave in a while, by how long the last ones took."""
+        took = max(time.monotonic() - self._claimed_at, AHEAD_SECONDS / MOST_AHEAD)
+        for_each = round(self._claimed * AHEAD_SECONDS / took / settings.connections)
+        return settings.connections * max(LEAST_AHEAD, min(MOST_AHEAD, for_each))
 
     def _reports(self, senders: Senders[Job, Answer]) -> int:
         """Ask for the reports of bulk requests that are due."""
@@ -265,9 +283,16 @@ class Worker:
         self._unpaused = [*self._unpaused[1:], *self._unpaused[:1]]
         return [each for each in self._unpaused if connection.breaker(each.api_root).open_until(now) is None]
 
-    def _claim(self, application: Application, limit: int, which: Q) -> list[OutboxEntry]:
-        now, owner = self._clock(), self._name
-        return outbox.claim(limit, now=now, owner=owner, using=self._using, applications=[application], which=which)
+    def _claim(self, application: Application, limit: int, which: Q, *, begins: bool = False) -> list[OutboxEntry]:
+        return outbox.claim(
+            limit,
+            now=self._clock(),
+            owner=self._name,
+            using=self._using,
+            applications=[application],
+            which=which,
+            begins=begins,
+        )
 
     def _requests(self, heads: list[OutboxEntry]) -> list[Batch]:
         """The requests that held entries make, first things first; those that are not to leave any more are settled."""
@@ -302,7 +327,7 @@ class Worker:
         audiences = results.wanted_audiences(entries)
         wanted: list[OutboxEntry] = []
         for entry in entries:
-            self._guarded([entry], lambda entry=entry: self._sift(entry, audiences, wanted))  # type: ignore[misc]
+            self._guarded([entry], lambda entry=entry: self._sift(entry, audiences, wanted), has_left=False)  # type: ignore[misc]
         return wanted
 
     def _sift(self, entry: OutboxEntry, audiences: dict[int, str], wanted: list[OutboxEntry]) -> None:
@@ -343,8 +368,10 @@ class Worker:
         if not starting:
             return
         try:
+            now = self._clock()
             entries = [entry for batch in starting for entry in batch.entries]
-            begun = {entry.pk for entry in outbox.begin(entries, now=self._clock())}
+            just = {entry.pk for entry in entries if entry.begun_at is not None and now - entry.begun_at < JUST_BEGUN}
+            begun = just | {e.pk for e in outbox.begin([e for e in entries if e.pk not in just], now=now)}
         except BaseException:
             # They have leave that somebody else is waiting for.
             self._ready.extendleft(reversed(starting))
@@ -367,14 +394,21 @@ class Worker:
     def _has_leave(self, batch: Batch) -> bool:
         """Ask for leave to send a request; without it, its entries go back."""
         application, now = batch.application, self._clock()
-        is_capped = outbox.is_capped(batch.call, application)
+        is_capped, root = outbox.is_capped(batch.call, application), connection.root_of(batch.call, application)
         try:
-            batch.leave = connection.enter(application, is_capped=is_capped, governor=self._governor, now=now)
+            batch.leave = connection.enter(
+                application, is_capped=is_capped, root=root, governor=self._governor, now=now
+            )
         except RateLimited as error:
             until = now + timedelta(seconds=error.retry_after or 1.0)
             outbox.release(batch.entries, due_at=until, told=str(error))
-        except ConnectionFailed:
-            self._give_back([batch])
+        except ConnectionFailed as error:
+            if root == application.api_root:
+                self._give_back([batch])
+            else:
+                # The application itself is asked on, and would bring it up again at once.
+                opens_at = connection.breaker(root).open_until(now)
+                outbox.release(batch.entries, due_at=opens_at, told=str(error))
         else:
             return True
         return False
@@ -491,7 +525,7 @@ class Worker:
         time.sleep(min(wait, LOOK_SECONDS))
         return True
 
-    def _guarded(self, entries: list[OutboxEntry], work: Callable[[], object]) -> None:
+    def _guarded(self, entries: list[OutboxEntry], work: Callable[[], object], *, has_left: bool = True) -> None:
         """What cannot be dealt with must not hold up the others, nor come back for ever."""
         try:
             work()
@@ -502,5 +536,5 @@ class Worker:
         except Exception as error:
             logger.error("%s could not be dealt with: %s", entries[0], told_without_values(error))
             for entry in entries:
-                kind = BadArgument if entry.begun_at is None else OutcomeUnknown
+                kind = OutcomeUnknown if has_left and entry.begun_at is not None else BadArgument
                 self._settler.ended(entry, kind(f"{type(error).__name__} here; the log says where."))

@@ -71,8 +71,8 @@ def identify(request: HttpRequest) -> Caller:
 
 
 def _holds_secret(request: HttpRequest, rules: Speakers) -> bool:
-    given = request.headers.get(rules.secret_header, "").strip()
-    if given and rules.secrets:
+    given = request.headers.get(rules.secret_header, "").strip() if rules.secrets else ""
+    if given:
         # Each is compared, so that the time tells nothing; an empty one opens nothing.
         matches = [constant_time_compare(given, secret) and bool(secret) for secret in rules.secrets]
         if any(matches):

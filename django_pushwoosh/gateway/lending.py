@@ -61,7 +61,7 @@ class Speaker:
 
 def speaker_of(request: HttpRequest, application: Application) -> Speaker:
     """Read the header. Raises `Refused` (401) for a token that is not the application's."""
-    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    scheme, _, token = str(request.META.get("HTTP_AUTHORIZATION", "")).strip().partition(" ")
     token = token.strip()
     # Another scheme (Basic, in front of a staging site) is not meant for Pushwoosh.
     if scheme.lower() != "token" or token in NONE:

@@ -63,6 +63,9 @@ class ThrottleMiddleware:
             if getattr(view, "pushwoosh_gateway", False):
                 return _of_gateway(request)
             account = getattr(view, "pushwoosh_account", None)
+            if callable(account):
+                # The server gateway learns from the call itself whose cap it counts against, if any's.
+                account = account(request, **kwargs)
             return _of_account(account) if account is not None else None
         except Exception as error:
             logger.error("The throttle does not work (%s); the call goes on.", type(error).__name__)

@@ -1,13 +1,14 @@
 """Reads an SDK's call: its original bytes, and what they say.
 
 The content type is ignored: browsers say `text/plain`, so that no preflight is needed. What goes upstream later are the
-bytes as they came, so a body that two parsers could read in two ways is refused here: what is checked must be what
-Pushwoosh reads.
+bytes as they came, and what is odd in them is Pushwoosh's to judge. But what is checked here must be what Pushwoosh
+reads: where two parsers could differ over whom a call is about, it is refused.
 """
 
 from __future__ import annotations
 
-import json
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,15 +17,28 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, RawPostDataException, UnreadablePostError
 
 from django_pushwoosh.conf import settings
-from django_pushwoosh.protocol.envelope import MalformedRequest, is_too_deep
+from django_pushwoosh.protocol.envelope import MalformedRequest, is_too_deep, loads
 from django_pushwoosh.protocol.methods import Body, Method
 
-"""Levels of nesting. SDKs use five; databases and Pushwoosh end somewhere."""
+SCOPE = (
+    "request",
+    "application",
+    "hwid",
+    "device_type",
+    "userId",
+    "user_id",
+    "oldUserId",
+    "newUserId",
+    "email",
+    "sms_phone_number",
+    "whatsapp_phone_number",
+    "push_devices",
+    "auth",
+)
+"""The names that decide whom a call is about, and by whose right."""
 
-SCOPE = ("request", "application", "hwid", "userId", "user_id", "oldUserId", "newUserId", "email")
-"""The names that decide whom a call is about."""
-
-_SCOPE = {name.casefold(): name for name in SCOPE}
+_SCOPE = {name.lower(): name for name in SCOPE}
+_LETTERS = re.compile(r"[^a-z0-9_]")
 _MEMO = "_pushwoosh_incoming"
 
 
@@ -48,12 +62,15 @@ class Incoming:
             raise MalformedRequest(f"The body of {method.name} has {shape}.")
 
 
-def read(request: HttpRequest) -> Incoming:
-    """The call in a request; read once, however often it is asked for. Raises `TooLarge`, `MalformedRequest`."""
+def read(request: HttpRequest, limit: int | None = None) -> Incoming:
+    """The call in a request; read once, however often it is asked for. Raises `TooLarge`, `MalformedRequest`.
+
+    `limit` is in bytes: `GATEWAY_BODY_LIMIT`, unless somebody else than an SDK speaks.
+    """
     known = getattr(request, _MEMO, None)
     if known is None:
         try:
-            known = parse(_body(request))
+            known = parse(_body(request, settings.gateway_body_limit if limit is None else limit))
         except (TooLarge, MalformedRequest) as error:
             known = error
         setattr(request, _MEMO, known)
@@ -66,9 +83,7 @@ def read(request: HttpRequest) -> Incoming:
 def parse(body: bytes) -> Incoming:
     """What a body says. Raises `MalformedRequest`, with what to send."""
     try:
-        document = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object)
-    except MalformedRequest:
-        raise
+        document = loads(body.decode("utf-8-sig"), object_pairs_hook=_Read)
     except RecursionError:
         raise MalformedRequest("The body is nested too deeply.") from None
     except ValueError as error:
@@ -83,14 +98,15 @@ def parse(body: bytes) -> Incoming:
     if not isinstance(arguments, dict):
         raise MalformedRequest('"request" must be a JSON object.')
     _check_names(arguments)
+    for each in _push_devices(arguments):
+        _check_names(each)
     # A second scope around the one that is checked, or within it, would be read by somebody.
     if is_wrapped and ("request" in arguments or any(name in document for name in SCOPE if name != "request")):
         raise MalformedRequest('Whom a call is about stands in "request", and only once.')
     return Incoming(body, arguments, is_wrapped)
 
 
-def _body(request: HttpRequest) -> bytes:
-    limit = settings.gateway_body_limit
+def _body(request: HttpRequest, limit: int) -> bytes:
     try:
         length = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
@@ -108,16 +124,33 @@ def _body(request: HttpRequest) -> bytes:
     return body
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise MalformedRequest("A key stands twice in one object of the body; which one counts is anybody's guess.")
-    return found
+class _Read(dict[str, Any]):
+    """A JSON object; `twice` has the names that stand in it more than once, of which the last counts here."""
+
+    __slots__ = ("twice",)
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice: frozenset[str] = frozenset()
+        if len(self) != len(pairs):
+            times = Counter(name for name, _value in pairs)
+            self.twice = frozenset(name for name, number in times.items() if number > 1)
 
 
 def _check_names(names: Mapping[str, Any]) -> None:
-    # Some parsers match names without regard to case: "HWID" beside "hwid" would be a second, unchecked scope.
+    """Raises `MalformedRequest` where a parser less strict, or otherwise strict, could see another scope than we do.
+
+    Some take "HWID" for "hwid"; some drop what is no letter for them; of a name that stands twice some take the first.
+    """
     for name in names:
-        meant = _SCOPE.get(name.casefold())
+        meant = _SCOPE.get(name) or _SCOPE.get(_LETTERS.sub("", name.casefold()))
         if meant is not None and meant != name:
             raise MalformedRequest(f'Write "{meant}" as it is written here; upper and lower case count.')
+    for name in getattr(names, "twice", ()):
+        if name in SCOPE:
+            raise MalformedRequest(f'"{name}" stands twice in the body; which one counts is anybody’s guess.')
+
+
+def _push_devices(arguments: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    listed = arguments.get("push_devices")
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []

@@ -9,6 +9,8 @@ from hashlib import sha256
 from django.http import HttpRequest
 from rest_framework.throttling import SimpleRateThrottle
 
+from django_pushwoosh.gateway.addresses import caller_of
+
 Rate = tuple[int, int]
 """Calls, and the seconds in which they may be made."""
 
@@ -42,13 +44,8 @@ class CallerThrottle(SimpleRateThrottle):
 
 
 def address_of(request: HttpRequest, trusted_proxies: int) -> str:
-    """The caller's address as the outermost trusted proxy saw it; of IPv6 the /64 network, which is one host's."""
-    address = str(request.META.get("REMOTE_ADDR") or "")
-    if trusted_proxies > 0:
-        # What stands further left was written by the caller, who may write anything.
-        named = [each.strip() for each in request.headers.get("X-Forwarded-For", "").split(",") if each.strip()]
-        if named:
-            address = named[-min(trusted_proxies, len(named))]
+    """Whom the calls of an address count for: of IPv6 it is the /64 network, which is one host's."""
+    address = caller_of(request, trusted_proxies)
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
@@ -22,15 +23,15 @@ from rest_framework.views import APIView
 from django_pushwoosh.conf import CODE, Application, settings
 from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.gateway.authentication import identify
-from django_pushwoosh.gateway.forwarding import forward
-from django_pushwoosh.gateway.lending import check_no_secret, lent, speaker_of
+from django_pushwoosh.gateway.forwarding import forward, needs_permission
+from django_pushwoosh.gateway.lending import Speaker, check_no_secret, lent, speaker_of
 from django_pushwoosh.gateway.parsers import TooLarge, read
 from django_pushwoosh.gateway.renderers import Refused, envelope
 from django_pushwoosh.gateway.users import bound
-from django_pushwoosh.protocol.calls import METHODS, Call
+from django_pushwoosh.protocol.calls import METHODS, Call, may_be_an_sdks
 from django_pushwoosh.protocol.envelope import ARGUMENT_ERROR, MalformedRequest
 from django_pushwoosh.protocol.errors import Invalid
-from django_pushwoosh.protocol.methods import AskedBy, Method, Policy
+from django_pushwoosh.protocol.methods import AskedBy, Method, unknown_method
 
 logger = logging.getLogger("django_pushwoosh.gateway")
 
@@ -42,7 +43,7 @@ _SHAPES = {"tags": dict, "event": str}
 
 
 class GatewayView(APIView):
-    """`POST <prefix>/json/1.3/<method>`; the last segment of the path is the method."""
+    """`POST <any prefix>/<method>`; the last segment of the path is the method."""
 
     authentication_classes = []
     permission_classes = []
@@ -61,7 +62,7 @@ class GatewayView(APIView):
     def default_response_headers(self) -> dict[str, str]:
         return {}
 
-    def post(self, request: Request, method: str = "") -> HttpResponse:
+    def post(self, request: Request, method: str = "", **of_the_prefix: Any) -> HttpResponse:
         # DRF's request would read the body by its content type.
         return take(request._request, last_segment(method))
 
@@ -88,29 +89,42 @@ class GatewayView(APIView):
 def take(request: HttpRequest, name: str) -> HttpResponse:
     """Check a call, and do what its method's policy says. Raises `Refused`."""
     method = _method(name)
+    is_known = name in METHODS
     caller = identify(request)
-    is_permitted = method.policy is Policy.REFUSED and _may_reach_beyond(request, method)
+    is_permitted = is_known and needs_permission(method) and _may_reach_beyond(request, method)
     try:
         incoming = read(request)
-        incoming.check_shape(method)
+        if is_known:
+            incoming.check_shape(method)
     except TooLarge as error:
         raise Refused(413, str(error)) from None
     except MalformedRequest as error:
         raise Refused(400, str(error)) from None
     arguments = incoming.arguments
-    application = _application(arguments.get("application"))
+    application = _application(arguments)
     speaker = speaker_of(request, application)
+    if not is_known:
+        return _unknown(Call(method, application.code, arguments, incoming.raw), application, speaker, request)
     refusal = refusal_of(method, arguments)
     if refusal:
         raise Refused(ARGUMENT_ERROR, refusal)
-    call = Call(method, application.code, arguments, incoming.raw)
+    call = Call(method, application.code, arguments, incoming.raw, is_replay="X-Retry-Count" in request.headers)
     check_no_secret(call, application)
     if name in OF_ALL_DEVICES and not call.hwid:
         is_permitted = _may_reach_beyond(request, method, " without a hwid")
     if not is_permitted:
         call = bound(call, caller)
     speaker = lent(call, application, speaker, caller, is_permitted=is_permitted)
-    return forward(call, application, speaker)
+    return forward(call, application, speaker, request)
+
+
+def _unknown(call: Call, application: Application, speaker: Speaker, request: HttpRequest) -> HttpResponse:
+    """Relay a method that is in no table: with the caller's own token or none, and never one that a server opens."""
+    if "auth" in call.arguments:
+        raise Refused(403, f"{call.method.name} is called with a server's token; no app may have one.")
+    check_no_secret(call, application)
+    own = request.headers.get("Authorization", "") if speaker.holds_token else ""
+    return forward(call, application, replace(speaker, own_authorization=own), request)
 
 
 def refusal_of(method: Method, arguments: Mapping[str, Any]) -> str:
@@ -137,6 +151,8 @@ def last_segment(path: str) -> str:
 
 def _method(name: str) -> Method:
     method = METHODS.get(name)
+    if method is None and settings.relays_unknown_methods and may_be_an_sdks(name):
+        return unknown_method(name)
     if method is None:
         shown = name[:64] or "(none)"
         raise Refused(404, f"The gateway knows no method {shown}: check the address; upper and lower case count.")
@@ -158,11 +174,15 @@ def _may_reach_beyond(request: HttpRequest, method: Method, how: str = "") -> bo
     )
 
 
-def _application(code: Any) -> Application:
+def _application(arguments: Mapping[str, Any]) -> Application:
+    code = arguments.get("application")
     known = settings.applications.values()
     found = next((each for each in known if each.code == code), None) if isinstance(code, str) else None
     if found is not None:
         return found
+    if "application" not in arguments and len(known) == 1:
+        # A browser that was told to forget its user forgets this, too, and its service worker still reports.
+        return next(iter(known))
     if code is None or code == "":
         raise Refused(ARGUMENT_ERROR, "Application not found: the call has no `application`; set its code in the SDK.")
     shown = f"{code} is" if isinstance(code, str) and CODE.fullmatch(code) else "`application` has"

@@ -13,7 +13,7 @@ from django_pushwoosh.models.base import MirroredModel
 from django_pushwoosh.models.matching import judged
 from django_pushwoosh.protocol.addresses import is_address, masked_address
 from django_pushwoosh.protocol.filters import Expression
-from django_pushwoosh.protocol.platforms import BY_NUMBER, DEVICE_PLATFORMS, WHATSAPP, label_of
+from django_pushwoosh.protocol.platforms import DEVICE_PLATFORMS, REACHED_BY_HWID, WHATSAPP, label_of
 
 WHATSAPP_PREFIX = "whatsapp:"
 
@@ -106,9 +106,9 @@ class Device(MirroredModel):
         return label_of(self.platform)
 
     @property
-    def is_phone_number(self) -> bool:
-        """SMS and WhatsApp devices are named by a number."""
-        return self.platform in BY_NUMBER and BY_NUMBER[self.platform].key in ("SMS", "WHATSAPP")
+    def is_reached_by_hwid(self) -> bool:
+        """E-mail, SMS and WhatsApp devices are named by an address or number, which is nobody else's business."""
+        return self.platform in REACHED_BY_HWID
 
     @property
     def is_address(self) -> bool:

@@ -156,11 +156,18 @@ class Dispatch(models.Model):
         db_index=True,
         help_text=_("When Pushwoosh is asked next what became of it; empty: not any more."),
     )
+    deliveries_added_up = models.PositiveIntegerField(
+        _("deliveries added up"), default=0, help_text=_("Reports since the mark in the statistics are not in it.")
+    )
+    opens_added_up = models.PositiveIntegerField(
+        _("opens added up"), default=0, help_text=_("Reports since the mark in the statistics are not in it.")
+    )
 
     class Meta:
         verbose_name = _("dispatch")
         verbose_name_plural = _("dispatches")
         ordering = ["message_id", "number"]
+        indexes = [models.Index(fields=["message_code"], name="pushwoosh_dispatch_code")]
         constraints = [
             models.UniqueConstraint(fields=["message", "number"], name="pushwoosh_dispatch_number"),
         ]

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 
-from django_pushwoosh.protocol.platforms import EMAIL, SMS, WHATSAPP
-
-ADDRESSED = (EMAIL.number, SMS.number, WHATSAPP.number)
-"""Platforms whose hardware ids are addresses."""
+from django_pushwoosh.protocol.platforms import REACHED_BY_HWID
 
 HIDDEN = "•••"
 LEAST_DIGITS = 6
@@ -35,7 +32,7 @@ def is_address(hwid: str, platform: object = None) -> bool:
     """Whether a hardware id is a person's number or e-mail address; `platform` is its number, as text perhaps."""
     if "@" in hwid or hwid.startswith("+") or hwid.casefold().startswith("whatsapp:"):
         return True
-    return str(platform) in map(str, ADDRESSED)
+    return str(platform) in map(str, REACHED_BY_HWID)
 
 
 def masked(text: str) -> str:

@@ -17,9 +17,9 @@ from urllib.parse import quote, urlencode
 
 from django_pushwoosh.protocol import tags
 from django_pushwoosh.protocol.envelope import encode, wrap
-from django_pushwoosh.protocol.methods import Body, Method, Rate, Repeat, Token
+from django_pushwoosh.protocol.methods import Body, Method, Rate, Repeat, Token, Upstream
 from django_pushwoosh.protocol.sdk_methods import SDK_METHODS
-from django_pushwoosh.protocol.server_methods import SERVER_METHODS
+from django_pushwoosh.protocol.server_methods import SERVER_METHODS, SERVERS_OWN
 
 SHOWN = 20
 """Members of a list that an excerpt shows."""
@@ -29,13 +29,17 @@ SHOWN = 20
 class Call:
     """One invocation of a method, without its token.
 
-    `raw` holds the original bytes of an SDK's call: they are forwarded as they came, never re-encoded.
+    `raw` holds the original bytes of an SDK's call: they are forwarded as they came, never re-encoded. An `address`
+    is where it goes in place of its row's. `is_replay`: the SDK says that it could not get the call through before,
+    perhaps for days; it tells how things were then.
     """
 
     method: Method
     application: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     raw: bytes | None = field(default=None, repr=False)
+    address: str = ""
+    is_replay: bool = False
 
     @classmethod
     def of(cls, name: str, application: str, /, **arguments: Any) -> Call:
@@ -44,8 +48,16 @@ class Call:
         present = {key: value for key, value in arguments.items() if value is not None}
         return cls(method, application, method.clean(present))
 
+    def root(self, api_root: str, tracking_root: str) -> str:
+        """Scheme and host of whoever takes the call."""
+        if self.address:
+            return "/".join(self.address.split("/", 3)[:3])
+        return tracking_root if self.method.upstream is Upstream.TRACKING else api_root
+
     def url(self, root: str) -> str:
-        """The address under an API root (scheme and host)."""
+        """The address under a root (scheme and host)."""
+        if self.address:
+            return self.address
         path = self.method.path
         if self.method.body is Body.URL:
             arguments = dict(self.arguments)
@@ -131,3 +143,11 @@ _AUTH = re.compile(r'"auth"\s*:\s*"[^"]*("|$)')
 
 METHODS: dict[str, Method] = {method.name: method for method in (*SERVER_METHODS, *SDK_METHODS)}
 """Every method, by its wire name; the status of a bulk job is `<method>Status`."""
+
+_NAME = re.compile(r"[a-z][A-Za-z0-9]{2,63}")
+_TAKEN = frozenset(name.lower() for name in (*METHODS, *SERVERS_OWN))
+
+
+def may_be_an_sdks(name: str) -> bool:
+    """Whether a method that is in no table may be one that an SDK calls: no server's, and no variant of one we know."""
+    return _NAME.fullmatch(name) is not None and name.lower() not in _TAKEN

@@ -73,7 +73,7 @@ def wrap(arguments: Mapping[str, Any]) -> bytes:
 def unwrap(body: bytes) -> dict[str, Any]:
     """The arguments in a call's body, with their envelope or (setMADID, deleteUser) without one."""
     try:
-        document = json.loads(body)
+        document = loads(body.decode("utf-8-sig"))
     except RecursionError:
         raise MalformedRequest("The body is nested too deeply.") from None
     except ValueError as error:
@@ -86,6 +86,17 @@ def unwrap(body: bytes) -> dict[str, Any]:
     if not isinstance(request, dict):
         raise MalformedRequest('"request" must be a JSON object.')
     return request
+
+
+def loads(text: str, **hooks: Any) -> Any:
+    """JSON as SDKs write it; a number too long for an integer is read as nearly it. Raises `ValueError`."""
+    try:
+        return json.loads(text, **hooks)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # Python converts no more than some thousand digits.
+        return json.loads(text, **hooks, parse_int=float)
 
 
 def is_too_deep(document: Any) -> bool:

@@ -37,6 +37,15 @@ class Shape(Enum):
 
     ENVELOPE = '{"status_code", "status_message", "response"}'
     BARE = "a bare document"
+    ANY = "whatever it is, its HTTP status tells"
+
+
+class Upstream(Enum):
+    """Who takes a call."""
+
+    API = "the API root"
+    TRACKING = "the tracking host"
+    ENTRY_POINT = "the address that getConfig tells"
 
 
 class Repeat(Enum):
@@ -103,6 +112,7 @@ class Method:
     one_of: tuple[str, ...] = ()
     application_required: bool = True
     is_documented: bool = True
+    upstream: Upstream = Upstream.API
 
     def clean(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Check arguments against the row; unknown ones pass, for SDKs and tomorrow's documents add them.
@@ -116,6 +126,10 @@ class Method:
             if value is None:
                 if argument.required:
                     problems.append(Problem(argument.name, f"{self.name} needs it: {argument.help}"))
+                continue
+            is_short = type(value) is str and 0 < len(value) <= argument.kind.plain_length
+            if is_short and value.isprintable() and not value.isspace():
+                # Nearly all that SDKs say; `Kind` tells why it needs no cleaning.
                 continue
             try:
                 cleaned[argument.name] = argument.kind.clean(value, argument.name)
@@ -150,6 +164,13 @@ PROFILE = (
     Argument("device_model", BLANK, help="the device's model"),
     Argument("os_version", BLANK, help="the operating system's version"),
 )
+
+
+def unknown_method(name: str) -> Method:
+    """The row of a method that is in no table: an SDK of tomorrow may have it. It is opened by no token of ours."""
+    return Method(
+        name, REMOTE + name, Token.NONE, AskedBy.SDK, (), "", answers.Told, policy=Policy.RELAY, token_required=False
+    )
 
 
 def server_method(name: str, *arguments: Argument, help: str, **row: Any) -> Method:

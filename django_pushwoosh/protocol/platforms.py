@@ -38,6 +38,9 @@ PLATFORMS = (
 )  # fmt: skip
 BY_NUMBER = {platform.number: platform for platform in PLATFORMS}
 
+REACHED_BY_HWID = frozenset({EMAIL.number, SMS.number, WHATSAPP.number})
+"""Their hwid is an address or a number, a person's, and serves as the push token."""
+
 DEVICE_PLATFORMS = tuple(platform for platform in PLATFORMS if platform is not IE11)
 """What a device can be; IE11 can only be addressed."""
 

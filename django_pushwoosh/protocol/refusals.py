@@ -317,6 +317,8 @@ def failure_of(call: Call, answer: Answer, retry_after: float | None = None) -> 
     status = answer.http_status
     if status == 200 and answer.status_code == 200:
         return None
+    if call.method.answer.name == "ANY" and 200 <= status < 300 and answer.status_code in (None, 200):
+        return None
     row = _row(answer)
     document = answer.document
     if (
@@ -339,6 +341,13 @@ def failure_of(call: Call, answer: Answer, retry_after: float | None = None) -> 
 
 def condemns(error: CallError) -> bool:
     """Whether a refusal is about the account, the application, the token or the address, and not this one call."""
+    call = error.call
+    if call is not None and call.method.upstream.name != "API":
+        # Another host, which knows nothing of the account.
+        return False
+    if call is not None and call.raw is not None and "application" not in call.arguments:
+        # An SDK left out what Pushwoosh misses; nobody from outside is to stop an application by that.
+        return False
     answer = error.answer
     if answer is None:
         return isinstance(error, BadToken)
@@ -350,7 +359,7 @@ def condemns(error: CallError) -> bool:
     if refusal is None or not refusal.condemns or not isinstance(error, BadArgument):
         return False
     # In a message to a group it is the group that they do not know.
-    is_group = error.call is not None and "applications_group" in error.call.arguments
+    is_group = call is not None and "applications_group" in call.arguments
     return not (is_group and "application" in _plain(refusal.text))
 
 

@@ -25,6 +25,8 @@ from django_pushwoosh.protocol.methods import (
     Body,
     Policy,
     Repeat,
+    Shape,
+    Upstream,
     sdk_method,
 )
 
@@ -110,7 +112,7 @@ SDK_METHODS = (
     sdk_method(
         "pushStat",
         Policy.QUEUE,
-        HWID,
+        HWID_OPTIONAL,
         USER_ID,
         HASH,
         META,
@@ -119,7 +121,7 @@ SDK_METHODS = (
     sdk_method(
         "messageDeliveryEvent",
         Policy.QUEUE,
-        HWID,
+        HWID_OPTIONAL,
         HASH,
         META,
         help="Tells that a push arrived.",
@@ -371,6 +373,8 @@ SDK_METHODS = (
         Argument("url", fields.Anything(), help="its address"),
         help="Tells that a page was visited.",
         repeat=Repeat.EVENT,
+        answer=Shape.ANY,
+        upstream=Upstream.ENTRY_POINT,
         is_documented=False,
     ),
     sdk_method(
@@ -395,6 +399,8 @@ SDK_METHODS = (
         path=DEVICE_API + "setMADID",
         body=Body.FLAT,
         help="Tells the advertising id.",
+        answer=Shape.ANY,
+        upstream=Upstream.TRACKING,
         is_documented=False,
     ),
 )

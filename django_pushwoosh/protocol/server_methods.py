@@ -20,6 +20,18 @@ from django_pushwoosh.protocol.methods import (
     server_method,
 )
 
+SERVERS_OWN = frozenset(
+    {
+        "addTag", "compileFilter", "configureApplication", "createApplication", "createCampaign", "createEvent",
+        "createFilter", "createPreset", "createTag", "deleteApplication", "deleteCampaign", "deleteEmail",
+        "deleteFilter", "deletePreset", "deleteTag", "exportSegment", "getAllPushHistory", "getApplication",
+        "getApplications", "getCampaignStats", "getCampaigns", "getMessageLog", "getMessageStats", "getMsgStats",
+        "getPreset", "getResults", "getSubscribersStats", "listFilters", "listPresets", "listTags", "listTestDevices",
+        "scheduledRequest", "updateApplication",
+    }
+)  # fmt: skip
+"""Further methods that servers call, which nothing here speaks of: no SDK has any business with them."""
+
 SERVER_METHODS = (
     server_method(
         "createMessage",

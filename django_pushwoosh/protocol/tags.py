@@ -36,6 +36,7 @@ DATE_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?: [0-9]{2}:[0-9]{2}(?::[0-9
 """How dates are written; whether the date exists is another question."""
 
 _LEGACY_INCREMENT = re.compile(r"#pwinc#([+-]?[0-9]{1,20})")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 _OPERATIONS = ("increment", "append", "remove")
 
 
@@ -255,6 +256,35 @@ def apply(current: object, changes: object) -> dict[str, Any]:
         if value is not None:
             result[name] = value
     return result
+
+
+def from_numbered(changes: object) -> dict[str, Any]:
+    """The changes of multiRegisterDevice as those of setTags; what is no change is left out.
+
+    It numbers the operations (0 set, 1 append, 2 remove, 3 increment) and gives every value as text: one as `value`,
+    a list as `values`. Source: the web SDK's own types.
+    """
+    found: dict[str, Any] = {}
+    for name, change in changes.items() if isinstance(changes, Mapping) else ():
+        if not isinstance(change, Mapping) or not isinstance(name, str):
+            continue
+        given = change.get("values")
+        operand = given if isinstance(given, list) else change.get("value")
+        number = change.get("operation")
+        if isinstance(number, bool):
+            continue
+        if number == 0 or (number == 2 and operand is None):
+            found[name] = operand
+        elif number in (1, 2):
+            found[name] = {"operation": "append" if number == 1 else "remove", "value": operand}
+        elif number == 3:
+            found[name] = {"operation": "increment", "value": as_number(operand)}
+    return found
+
+
+def as_number(value: object) -> object:
+    """A whole number that was given as text; anything else as it is."""
+    return int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else value
 
 
 def infer_type(value: object) -> TagType:

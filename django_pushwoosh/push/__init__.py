@@ -4,14 +4,17 @@ What is queued is a row in the present transaction; it leaves after the commit. 
 """
 
 from django_pushwoosh.delivery.forecasts import Forecast
+from django_pushwoosh.delivery.standing import Standing
+from django_pushwoosh.delivery.statistics import Statistics
 from django_pushwoosh.push.devices import (
     delete_user,
-    is_behind,
     key_of,
     link_user,
     mirror_call,
+    note_entry_point,
     post_event,
     queue_call,
+    queue_incoming,
     queue_unmirrored,
     register_device,
     register_user,
@@ -19,6 +22,7 @@ from django_pushwoosh.push.devices import (
     set_badge,
     set_tags,
     set_tags_of_many,
+    standing_of,
     unlink_user,
     unregister_device,
 )
@@ -37,12 +41,15 @@ from django_pushwoosh.push.messages import (
     warnings,
     withdraw,
 )
+from django_pushwoosh.push.statistics import statistics_of, statistics_of_many
 from django_pushwoosh.push.waiting import cancel_entries, discard, forecast, retry, unpause
 
 __all__ = [
     "EVERYONE",
     "Estimate",
     "Forecast",
+    "Standing",
+    "Statistics",
     "abort",
     "audience_of",
     "bulk_register_devices",
@@ -54,13 +61,14 @@ __all__ = [
     "discard",
     "estimate",
     "forecast",
-    "is_behind",
     "key_of",
     "link_user",
     "mirror_call",
+    "note_entry_point",
     "pause",
     "post_event",
     "queue_call",
+    "queue_incoming",
     "queue_unmirrored",
     "register_device",
     "register_user",
@@ -73,7 +81,10 @@ __all__ = [
     "set_badge",
     "set_tags",
     "set_tags_of_many",
+    "standing_of",
     "start",
+    "statistics_of",
+    "statistics_of_many",
     "submit",
     "to",
     "unlink_user",

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import router, transaction
+from django.db import DatabaseError, OperationalError, connections, router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
-from django_pushwoosh.delivery import connection, mirror, outbox, tag_mirror
-from django_pushwoosh.models import (
-    Device,
-    OutboxEntry,
-    UserLink,
-)
+from django_pushwoosh.delivery import connection, device_statement, entry_points, mirror, outbox, standing, tag_mirror
+from django_pushwoosh.delivery.deadlocks import begun_anew, has_lost
+from django_pushwoosh.delivery.standing import Standing
+from django_pushwoosh.models import Device, OutboxEntry, UserLink, is_storable
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import InvalidMessage, Problem
+from django_pushwoosh.protocol.methods import Upstream
 
 MANY = 1000
 """Devices that are written at a time."""
@@ -186,6 +187,49 @@ def queue_call(
     return entry
 
 
+def queue_incoming(
+    call: Call, *, django_user: AbstractBaseUser | None = None, is_tokenless: bool = False
+) -> Exception | None:
+    """Queue an SDK's call with its trace in the mirror, or else without it: then, what the mirror failed of.
+
+    Raises what keeps the call itself from being stored.
+    """
+    using = router.db_for_write(OutboxEntry)
+    if django_user is None and not is_tokenless and _is_taken_at_once(call, using):
+        return None
+
+    def mirrored() -> Exception | None:
+        try:
+            queue_call(call, using, django_user=django_user, is_tokenless=is_tokenless)
+        except Exception as error:
+            if has_lost(error):
+                raise
+            transaction.set_rollback(True, using=using)
+            return error
+        return None
+
+    try:
+        failure = begun_anew(mirrored, using)
+    except OperationalError as error:
+        if not has_lost(error):
+            # It was the beginning or the commit that failed, not the mirror.
+            raise
+        failure = error
+    if failure is not None:
+        queue_unmirrored(call, using, is_tokenless=is_tokenless)
+    return failure
+
+
+def _is_taken_at_once(call: Call, using: str) -> bool:
+    """Queue a registration with its trace in the mirror by one statement; false, and nothing done, if none can."""
+    application = settings.application(call.application)
+    try:
+        return device_statement.queue(call, application, key_of(call), now=timezone.now(), using=using)
+    except DatabaseError:
+        # The long way says what is wrong, or does without the mirror.
+        return False
+
+
 def queue_unmirrored(call: Call, using: str | None = None, *, is_tokenless: bool = False) -> OutboxEntry:
     """Queue a device call of which the mirror knows already, or which it cannot digest."""
     entry = _entry_of(call, timezone.now(), is_tokenless=is_tokenless)
@@ -199,30 +243,74 @@ def _entry_of(call: Call, now: datetime, *, is_tokenless: bool = False) -> Outbo
 
 
 def key_of(call: Call) -> str:
-    """What a device call is ordered by: the device, else the address, else the user."""
-    hwid = mirror.hwid_of(call)
+    """What a device call is ordered by: the device, else the address, else the user.
+
+    What goes to another host has an order of its own: its trouble is not to hold the device up. Who names nobody waits
+    for nobody.
+    """
+    hwid = mirror.hwid_of(call) or _browser_of(call)
+    named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id")
+    if call.method.upstream is not Upstream.API:
+        return f"{call.method.upstream.name.lower()}:{call.application}:{hwid or named or uuid4().hex}"
     if hwid:
         return outbox.device_key(call.application, hwid)
-    named = call.arguments.get("email") or call.arguments.get("userId") or call.arguments.get("user_id") or ""
-    return outbox.user_key(call.application, str(named))
+    return outbox.user_key(call.application, str(named or uuid4().hex))
 
 
-def is_behind(call: Call) -> bool:
-    """Whether earlier calls of the same device still wait, so that this one has to queue behind them."""
-    return outbox.has_unsettled(key_of(call))
+def _browser_of(call: Call) -> str:
+    """The hwid of multiRegisterDevice, which speaks for a browser and its user at once."""
+    listed = call.arguments.get("push_devices")
+    hwids = [each.get("hwid") for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
+    return next((hwid for hwid in hwids if isinstance(hwid, str) and is_storable(hwid)), "")
 
 
-def relay(call: Call, *, authorization: str | None) -> tuple[int, Mapping[str, str], bytes]:
+def standing_of(call: Call) -> Standing:
+    """How the device of a call stands: whether the call has to wait, and what the mirror knows; one statement.
+
+    Where that cannot be told, it has to wait: in the queue nothing is lost, and order is kept.
+    """
+    application = settings.application(call.application)
+    using = router.db_for_write(OutboxEntry)
+    alone = transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext()
+    try:
+        with alone:
+            return standing.look(call, application, key_of(call), using=using)
+    except DatabaseError:
+        return Standing(has_to_wait=True, is_known=False)
+
+
+def relay(
+    call: Call, *, authorization: str | None, more_headers: Mapping[str, str] | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
     """Pass an SDK's call on at once and return status, headers and bytes. Raises `ConnectionFailed`, `NoAnswer`.
 
     `authorization` is the header to send: `None` puts our device token in, an empty one sends none.
     """
-    return connection.relay(call, settings.application(call.application), authorization=authorization)
+    application = settings.application(call.application)
+    if call.method.upstream is Upstream.ENTRY_POINT:
+        call.address = entry_points.of(application)
+    return connection.relay(call, application, authorization=authorization, more_headers=more_headers)
 
 
-def mirror_call(call: Call, *, django_user: AbstractBaseUser | None = None) -> Device | None:
-    """Bring the mirror up to a call that was relayed with success; `django_user` is who made it, if that is known."""
-    return mirror.note(call, now=timezone.now(), django_user=django_user)
+def note_entry_point(url: object, application: str) -> None:
+    """Remember where Pushwoosh wants an application's page visits; an address that is not Pushwoosh's is left out."""
+    entry_points.note(url, settings.application(application), now=timezone.now())
+
+
+def mirror_call(call: Call, before: Standing | None = None, *, django_user: AbstractBaseUser | None = None) -> None:
+    """Bring the mirror up to a call that was relayed with success: wholly, or not at all.
+
+    `before` is how its device stood when it left; `django_user` is who made it, if that is known.
+    """
+    using, now = router.db_for_write(Device), timezone.now()
+    before = before or standing_of(call)
+    is_noted = before.is_known and mirror.says_nothing_new(call, before.device, before.user_id, now=now)
+    # Whether a link has its Django user already is not seen from here.
+    is_noted = is_noted and (django_user is None or call.method.name not in mirror.LINKING)
+    # A registration is noted even so, unless the row has changed since: then it may say something new after all.
+    if is_noted and (before.device is None or standing.touch(before.device, now=now, using=using)):
+        return
+    begun_anew(lambda: mirror.note(call, now=now, using=using, django_user=django_user), using)
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -97,6 +97,15 @@ def schedule(
 
 def submit(scheduled: ScheduledMessage) -> bool:
     """Queue a draft. Once: of ten callers at the same moment one gets true, and one push goes out."""
+    return submit_by(scheduled, outbox.enqueue_all)
+
+
+def submit_by(
+    scheduled: ScheduledMessage,
+    enqueue: Callable[[Sequence[OutboxEntry], str], None],
+    transaction_id: UUID | None = None,
+) -> bool:
+    """`submit`, with a way of its own into the outbox; `transaction_id` is the first dispatch's."""
     using = scheduled._state.db or router.db_for_write(ScheduledMessage)
     now = timezone.now()
     with transaction.atomic(using=using):
@@ -105,7 +114,7 @@ def submit(scheduled: ScheduledMessage) -> bool:
             return False
         # What is sent is what the row holds now, not what somebody once read from it.
         scheduled.refresh_from_db(using=using)
-        _dispatch(scheduled, now, using, first=1)
+        _dispatch(scheduled, now, using, first=1, enqueue=enqueue, transaction_id=transaction_id)
         for problem in warnings(scheduled, now):
             logger.warning("Message %s is queued, but: %s", scheduled.pk, masked(str(problem)))
     return True
@@ -235,16 +244,23 @@ def warnings(scheduled: ScheduledMessage, now: datetime | None = None) -> list[P
     return scheduled.message.warnings(scheduled.to, now=moment, **_timing(scheduled, moment))
 
 
-def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int) -> None:
+def _dispatch(
+    scheduled: ScheduledMessage,
+    now: datetime,
+    using: str,
+    first: int,
+    enqueue: Callable[[Sequence[OutboxEntry], str], None] = outbox.enqueue_all,
+    transaction_id: UUID | None = None,
+) -> None:
     application = settings.application(scheduled.application)
     dispatches, entries = [], []
     for number, part in enumerate(audiences.split(scheduled.to), start=first):
-        transaction_id = uuid4()
-        call = call_of(scheduled, part, transaction_id, now)
+        own_id = transaction_id if transaction_id is not None and number == first else uuid4()
+        call = call_of(scheduled, part, own_id, now)
         dispatch = Dispatch(
             message=scheduled,
             number=number,
-            transaction_id=transaction_id,
+            transaction_id=own_id,
             method=call.method.name,
             arguments=dict(call.arguments),
         )
@@ -264,7 +280,7 @@ def _dispatch(scheduled: ScheduledMessage, now: datetime, using: str, first: int
     for dispatch, entry in zip(dispatches, entries, strict=True):
         dispatch.save(using=using, force_insert=True)
         entry.dispatch = dispatch
-    outbox.enqueue_all(entries, using=using)
+    enqueue(entries, using)
 
 
 def _lane(scheduled: ScheduledMessage, part: Audience) -> OutboxEntry.Lane:

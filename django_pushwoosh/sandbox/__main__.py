@@ -49,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             filters=dict(_pair(each, "--filter") for each in given.filter),
             tags=dict(_tag_type(each) for each in given.tag),
             in_apps=dict(_pair(each, "--in-app") for each in given.in_app),
+            zones=dict(_zone(each) for each in given.zone),
+            popups=dict(_json(each, "--popup") for each in given.popup),
+            features=dict(_json(each, "--feature") for each in given.feature),
             **{"requests_per_minute": given.requests_per_minute, **dict(_option(each) for each in given.option)},
         )
         if given.tracing:
@@ -105,6 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tag", action="append", default=[], metavar="NAME=TYPE", help="declares the type of a tag")
     parser.add_argument(
         "--in-app", action="append", default=[], metavar="EVENT=CODE", help="an event that shows an in-app message"
+    )
+    parser.add_argument(
+        "--zone", action="append", default=[], metavar="NAME=LAT,LNG,METRES", help="a geozone that devices are told of"
+    )
+    parser.add_argument("--popup", action="append", default=[], metavar="CODE=JSON", help="a popup of the web SDK")
+    parser.add_argument(
+        "--feature", action="append", default=[], metavar="NAME=JSON", help="what getConfig tells; null takes it away"
     )
     parser.add_argument(
         "--option",
@@ -165,6 +175,23 @@ def _option(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def _zone(text: str) -> tuple[str, dict[str, float]]:
+    name, value = _pair(text, "--zone")
+    try:
+        latitude, longitude, metres = map(float, value.split(","))
+    except ValueError:
+        raise ValueError(f"--zone {text}: write it as NAME=LATITUDE,LONGITUDE,METRES.") from None
+    return name, {"lat": latitude, "lng": longitude, "range": metres}
+
+
+def _json(text: str, option: str) -> tuple[str, Any]:
+    name, value = _pair(text, option)
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError(f"{option} {text}: the value is no JSON.") from None
 
 
 def _tag_type(text: str) -> tuple[str, TagType]:

@@ -18,7 +18,10 @@ NO_RESPONSE: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One call whose token was found good. `application` may be empty where a method needs none."""
+    """One call whose token was found good. `application` may be empty where a method needs none.
+
+    `root` is the sandbox's own address (scheme and host) as the caller knows it.
+    """
 
     state: State
     method: str
@@ -26,6 +29,7 @@ class Asked:
     account: str
     arguments: Mapping[str, Any]
     now: datetime
+    root: str = ""
 
     def text(self, name: str) -> str:
         """A text argument, or an empty text where it is missing or something else."""

@@ -34,6 +34,7 @@ from django_pushwoosh.sandbox.message_calls import is_capped
 from django_pushwoosh.sandbox.operations import OPERATIONS, SET_CLOCK
 from django_pushwoosh.sandbox.options import Options, OverCap
 from django_pushwoosh.sandbox.routing import Called, read
+from django_pushwoosh.sandbox.shown_by_sdks import IN_APPS, in_app_archive
 from django_pushwoosh.sandbox.state import (
     Application,
     Device,
@@ -41,6 +42,7 @@ from django_pushwoosh.sandbox.state import (
     Job,
     Message,
     Push,
+    Report,
     Request,
     State,
     Statistic,
@@ -49,6 +51,8 @@ from django_pushwoosh.sandbox.state import (
 from django_pushwoosh.sandbox.tokens import BadAuthorization, opened
 
 MOST_REQUESTS = 10_000
+PUSHWOOSH = "https://api.pushwoosh.com"
+"""The address that the sandbox stands for, where nobody says at which it was found."""
 
 _log = logging.getLogger(__name__)
 
@@ -141,6 +145,11 @@ class Sandbox:
     def statistics(self) -> list[Statistic]:
         """Opens and deliveries as devices reported them."""
         return list(self._state.statistics)
+
+    @property
+    def reports(self) -> list[Report]:
+        """What SDKs only told: visits, purchases, and what was shown or done in in-app messages and popups."""
+        return list(self._state.reports)
 
     @property
     def jobs(self) -> Mapping[str, Job]:
@@ -244,6 +253,13 @@ class Sandbox:
         """Declare a tag's type; `None` leaves it to be learned. Raises `ValueError`."""
         self._operate("setTagType", name=name, type=None if kind is None else int(kind))
 
+    def set_entry(self, table: str, name: str, value: Any) -> None:
+        """Set what SDKs ask for: an entry of `in_apps`, `zones`, `popups` or `features`; `None` takes it away.
+
+        Raises `ValueError`.
+        """
+        self._operate("setEntry", table=table, name=name, value=value)
+
     def fail_message(self, code: str) -> None:
         """Let a message fail that has not ended. Raises `ValueError`."""
         self._operate("failMessage", message=code)
@@ -269,11 +285,12 @@ class Sandbox:
         *,
         remote: str = http.HERE,
         patience: float = 0.0,
+        root: str = PUSHWOOSH,
     ) -> Answered:
         """Answer one request: status, headers and body. `path` may have a query.
 
-        `remote` is who asks, `patience` the seconds after which they hang up (0: never). Raises `NotConnected` and
-        `ConnectionLost` where a fault has it so.
+        `remote` is who asks, `patience` the seconds after which they hang up (0: never), `root` the address (scheme and
+        host) at which they found the sandbox. Raises `NotConnected` and `ConnectionLost` where a fault has it so.
         """
         known = {name.lower(): value for name, value in headers.items()}
         where, _, query = path.partition("?")
@@ -282,6 +299,8 @@ class Sandbox:
             return control.answer(self, verb, where, known, body, remote)
         if where == "/phones.json" and verb in ("GET", "HEAD"):
             return 200, {"Content-Type": "application/json", "Cache-Control": "no-store"}, self._phones(query)
+        if where.startswith(IN_APPS):
+            return self._in_app(verb, where.removeprefix(IN_APPS).removesuffix(".zip"))
         if not where.startswith(("/json/", "/api/")):
             return http.static(verb, where)
         cross = http.cross_origin(known)
@@ -295,10 +314,17 @@ class Sandbox:
             # Outside the lock, so that others are served meanwhile.
             self._sleep(patience if is_too_slow else met.seconds)
         with self.lock:
-            status, extra, content = self._call(called, known.get("authorization"), met.fault)
+            status, extra, content = self._call(called, known.get("authorization"), met.fault, root)
         if is_too_slow:
             raise ConnectionLost("the answer took too long")
         return status, {"Content-Type": "application/json", **extra, **cross}, content
+
+    def _in_app(self, verb: str, code: str) -> Answered:
+        if verb not in ("GET", "HEAD"):
+            return http.plain(405, "Use GET.")
+        if code not in self.options.in_apps.values():
+            return http.plain(404, "There is no such in-app message.")
+        return 200, {"Content-Type": "application/zip"}, in_app_archive(code)
 
     def _phones(self, query: str) -> bytes:
         given = parse_qs(query, keep_blank_values=True, max_num_fields=20) if query.count("&") < 20 else {}
@@ -315,7 +341,7 @@ class Sandbox:
 
     # Calls
 
-    def _call(self, called: Called, authorization: str | None, fault: Fault | None) -> Answered:
+    def _call(self, called: Called, authorization: str | None, fault: Fault | None, root: str) -> Answered:
         """The answer to a call. Raises `NotConnected` and `ConnectionLost`."""
         now = self._catch_up()
         if fault is not None and not fault.takes_effect:
@@ -325,7 +351,7 @@ class Sandbox:
         application, answer = called.application, called.refused
         extra: dict[str, str] = {}
         if answer is None:
-            application, answer, extra = self._answered(called, authorization, now)
+            application, answer, extra = self._answered(called, authorization, now, root)
             if answer.is_change:
                 try:
                     self._write(Line(now, called.name, application, called.arguments))
@@ -344,21 +370,22 @@ class Sandbox:
         return fault.told()
 
     def _answered(
-        self, called: Called, authorization: str | None, now: datetime
-    ) -> tuple[str, Reply, dict[str, str]]:  # fmt: skip
+        self, called: Called, authorization: str | None, now: datetime, root: str
+    ) -> tuple[str, Reply, dict[str, str]]:
         """The application's code, the answer and headers for it."""
         row, code = called.method, called.application
+        if row is None:
+            return code, Reply(None), {}
         try:
-            if called.name not in HANDLERS:
-                return code, Reply(None), {}
             application = opened(self._state, row, called.arguments, authorization)
             code = application.code if application else ""
             account = application.account if application else "default"
-            if row is not None and row.rate is Rate.MESSAGES:
+            if row.rate is Rate.MESSAGES:
                 wait = self._wait(row.name, called.arguments, account, now)
                 if wait:
                     return code, *self._over_cap(wait)
-            return code, self._carried_out(called.name, code, account, called.arguments, now), {}
+            asked = Asked(self._state, row.name, code, account, called.arguments, now, root)
+            return code, _carried_out(asked), {}
         except BadAuthorization:
             return code, Reply(None, 401, "Unauthorized", 401), {}
         except Invalid as error:
@@ -366,16 +393,6 @@ class Sandbox:
         except Refused as error:
             refused = error.reply
         return code, as_bare(refused) if called.is_bare else refused, {}
-
-    def _carried_out(
-        self, method: str, application: str, account: str, arguments: Mapping[str, Any], now: datetime
-    ) -> Reply:
-        """The handler's answer. Raises `Invalid` and `Refused`."""
-        row = METHODS.get(method)
-        # createMessage looks at its notifications one by one: those before the first bad one are sent.
-        if row is not None and method != "createMessage":
-            arguments = row.clean(arguments)
-        return HANDLERS[method](Asked(self._state, method, application, account, arguments, now))
 
     def _wait(self, method: str, arguments: Mapping[str, Any], account: str, now: datetime) -> int:
         if not is_capped(method, arguments, is_tracing=self._state.is_tracing(now)):
@@ -458,13 +475,11 @@ class Sandbox:
         if line.method in OPERATIONS:
             OPERATIONS[line.method](self._state, line.arguments, line.at)
             return Reply(is_change=True)
-        if line.method not in HANDLERS:
-            raise LookupError(line.method)
+        row = METHODS[line.method]
         account = self._state.account_of(line.application)
-        row = METHODS.get(line.method)
-        if row is not None and row.rate is Rate.MESSAGES:
+        if row.rate is Rate.MESSAGES:
             self._wait(row.name, line.arguments, account, line.at)
-        return self._carried_out(line.method, line.application, account, line.arguments, line.at)
+        return _carried_out(Asked(self._state, row.name, line.application, account, line.arguments, line.at))
 
     def _clock_set_again(self, line: Line) -> Reply:
         try:
@@ -476,3 +491,11 @@ class Sandbox:
         advance(self._state, self._now)
         self._clock_is_set(earlier, line.at)
         return Reply(is_change=True)
+
+
+def _carried_out(asked: Asked) -> Reply:
+    """The handler's answer. Raises `Invalid` and `Refused`."""
+    # createMessage looks at its notifications one by one: those before the first bad one are sent.
+    if asked.method != "createMessage":
+        asked = replace(asked, arguments=METHODS[asked.method].clean(asked.arguments))
+    return HANDLERS[asked.method](asked)

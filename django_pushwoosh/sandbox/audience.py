@@ -39,12 +39,15 @@ class Geozone:
 
     def covers(self, position: tuple[float, float] | None) -> bool:
         """Unverified against Pushwoosh: a device whose position is unknown is in no zone."""
-        if position is None:
-            return False
-        here, there = radians(self.latitude), radians(position[0])
-        turn = radians(position[1] - self.longitude)
-        half = sin((there - here) / 2) ** 2 + cos(here) * cos(there) * sin(turn / 2) ** 2
-        return 2 * EARTH_RADIUS * asin(sqrt(min(1.0, half))) <= self.range
+        return position is not None and metres_between((self.latitude, self.longitude), position) <= self.range
+
+
+def metres_between(here: tuple[float, float], there: tuple[float, float]) -> float:
+    """Along the Earth's surface, between two points as (latitude, longitude)."""
+    from_north, to_north = radians(here[0]), radians(there[0])
+    turn = radians(there[1] - here[1])
+    half = sin((to_north - from_north) / 2) ** 2 + cos(from_north) * cos(to_north) * sin(turn / 2) ** 2
+    return 2 * EARTH_RADIUS * asin(sqrt(min(1.0, half)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.tags import TagType
 from django_pushwoosh.sandbox.faults import CATALOGUE, Rule
-from django_pushwoosh.sandbox.options import CHOICES, SECONDS, SWITCHED, SWITCHES
-from django_pushwoosh.sandbox.sdk_calls import SDK_CALLS
+from django_pushwoosh.sandbox.options import CHOICES, ENTRIES, SECONDS, SWITCHED, SWITCHES
 from django_pushwoosh.sandbox.state import Message, Request
 
 if TYPE_CHECKING:
@@ -72,13 +71,14 @@ def _document(sandbox: Sandbox) -> dict[str, Any]:
         "is_clock_moved": sandbox.is_clock_moved,
         "is_tracing": sandbox.is_tracing,
         "applications": list(sandbox.applications),
-        "methods": sorted({*METHODS, *SDK_CALLS}),
+        "methods": sorted(METHODS),
         "catalogue": [{"name": name, "label": label} for name, (label, _) in CATALOGUE.items()],
         "faults": [_fault(rule) for rule in sandbox.faults.rules],
         "options": {name: getattr(options, name) for name in sorted(SWITCHED)},
         "switches": SWITCHES,
         "seconds": SECONDS,
         "choices": {name: [str(each) for each in kind] for name, kind in CHOICES.items()},
+        "entries": {table: dict(sorted(getattr(options, table).items())) for table in ENTRIES},
         "tags": {name: int(kind) for name, kind in sorted(options.tags.items())},
         "tag_types": [{"number": int(kind), "name": kind.name.lower()} for kind in TagType],
         "capped": sandbox.counted,
@@ -186,6 +186,13 @@ def _set_tag_type(sandbox: Sandbox, given: Mapping[str, Any]) -> None:
     sandbox.set_tag_type(name.strip(), None if kind is None else TagType(kind))
 
 
+def _set_entry(sandbox: Sandbox, given: Mapping[str, Any]) -> None:
+    table, name = given.get("table"), given.get("name")
+    if not isinstance(table, str) or not isinstance(name, str):
+        raise _Bad("table and name are texts.")
+    sandbox.set_entry(table, name.strip(), given.get("value"))
+
+
 def _set_option(sandbox: Sandbox, given: Mapping[str, Any]) -> None:
     name = given.get("name")
     sandbox.set_option(name if isinstance(name, str) else "", given.get("value"))
@@ -202,6 +209,7 @@ _ACTIONS: Mapping[str, Callable[[Sandbox, Mapping[str, Any]], object]] = {
     "stop_tracing": lambda sandbox, given: sandbox.stop_tracing(),
     "set_option": _set_option,
     "set_tag_type": _set_tag_type,
+    "set_entry": _set_entry,
     "fail_message": lambda sandbox, given: sandbox.fail_message(str(given.get("message"))),
 }
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from heapq import heappop
 
 from django_pushwoosh.sandbox.audience import resolve
+from django_pushwoosh.sandbox.inbox import keep
 from django_pushwoosh.sandbox.rendering import render
 from django_pushwoosh.sandbox.state import Device, Message, Push, State
 
@@ -112,6 +113,7 @@ def _push(state: State, message: Message, device: Device, at: datetime) -> None:
     state.push_count += 1
     push = Push(state.push_count, device, message, at, rendered.title, rendered.body, rendered.payload)
     state.pushes.append(push)
+    keep(state, push)
 
 
 def _is_capped(message: Message, device: Device, at: datetime) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django_pushwoosh.protocol import hashes
 from django_pushwoosh.protocol.platforms import DEVICE_PLATFORMS, EMAIL
 from django_pushwoosh.sandbox.answering import CHANGED, Asked, Refused, Reply
-from django_pushwoosh.sandbox.codes import message_of_hash
 from django_pushwoosh.sandbox.state import (
     REACHED_BY_HWID,
     Device,
@@ -49,7 +49,7 @@ def _register(asked: Asked) -> Reply:
         token = hwid
     if token:
         asked.state.subscribe(device, token)
-    _describe(asked, device)
+    describe(asked, device)
     return CHANGED
 
 
@@ -63,13 +63,13 @@ def _register_email(asked: Asked) -> Reply:
     device = asked.state.seen(asked.application, email, asked.now, EMAIL.number, asked.text("userId"))
     device.platform = EMAIL.number
     asked.state.subscribe(device, email)
-    _describe(asked, device)
+    describe(asked, device)
     return CHANGED
 
 
 def unregister_device(asked: Asked) -> Reply:
     """Takes the push token away; the device stays known."""
-    device = asked.state.device(asked.application, _hwid(asked))
+    device = asked.state.device(asked.application, hwid_of(asked))
     if device is None:
         return Reply()
     asked.state.subscribe(device, "")
@@ -84,7 +84,7 @@ def set_device_tags(asked: Asked) -> Reply:
 def _set_tags(asked: Asked) -> Reply:
     changes = asked.arguments["tags"]
     if asked.text("hwid"):
-        devices = [_seen(asked)]
+        devices = [seen(asked)]
     else:
         devices = asked.state.devices_of_user(asked.application, asked.text("userId"))
     for device in devices:
@@ -98,7 +98,7 @@ def get_tags(asked: Asked) -> Reply:
     Unverified against Pushwoosh: where a user's devices differ, the one registered last is told.
     """
     if asked.text("hwid"):
-        device = asked.state.device(asked.application, _hwid(asked))
+        device = asked.state.device(asked.application, hwid_of(asked))
         return Reply({"result": device.tags if device else {}})
     found: dict[str, Any] = {}
     for device in asked.state.devices_of_user(asked.application, asked.text("userId")):
@@ -108,7 +108,7 @@ def get_tags(asked: Asked) -> Reply:
 
 def set_badge(asked: Asked) -> Reply:
     """Tells the number on the icon, from which `+n` counts."""
-    device = _seen(asked)
+    device = seen(asked)
     device.badge = min(asked.arguments["badge"], 2**31 - 1)
     asked.state.changed(device)
     return CHANGED
@@ -116,17 +116,17 @@ def set_badge(asked: Asked) -> Reply:
 
 def application_open(asked: Asked) -> Reply:
     """Tells that the app was opened, with what the SDK knows of the phone."""
-    device = _seen(asked)
+    device = seen(asked)
     device.last_open_at = asked.now
-    _describe(asked, device, with_user=False)
+    describe(asked, device, with_user=False)
     return CHANGED
 
 
 def statistics(asked: Asked) -> Reply:
     """pushStat and messageDeliveryEvent: an open or a delivery, joined to its message by the hash."""
-    code = message_of_hash(asked.text("hash"))
-    message = asked.state.message_by_code(code) if code else None
-    hwid = _hwid(asked)
+    named = hashes.decode(asked.text("hash"))
+    message = asked.state.message_by_code(named.code) if named else None
+    hwid = hwid_of(asked)
     device = asked.state.device(asked.application, hwid)
     user = asked.text("userId") or (device.user_id if device else "")
     asked.state.statistics.append(
@@ -148,7 +148,7 @@ def statistics(asked: Asked) -> Reply:
 
 def register_user(asked: Asked) -> Reply:
     """Makes the device the user's; "If empty, use hwid." A user who is left without a device vanishes."""
-    device = _seen(asked)
+    device = seen(asked)
     asked.state.link(device, asked.text("userId") or device.hwid)
     return CHANGED
 
@@ -172,9 +172,9 @@ def post_event(asked: Asked) -> Reply:
     """
     name = asked.text("event")
     attributes = asked.arguments.get("attributes") or {}
-    hwid = _hwid(asked)
+    hwid = hwid_of(asked)
     if hwid:
-        _seen(asked)
+        seen(asked)
     user = asked.text("userId")
     if not user and (device := asked.state.device(asked.application, hwid)):
         user = device.user_id
@@ -183,20 +183,23 @@ def post_event(asked: Asked) -> Reply:
     return Reply({"code": code} if code else None, is_change=True)
 
 
-def _hwid(asked: Asked) -> str:
-    return normal_hwid(asked.text("hwid"), _device_type(asked))
+def hwid_of(asked: Asked) -> str:
+    """The hwid of the device that speaks."""
+    return normal_hwid(asked.text("hwid"), device_type_of(asked))
 
 
-def _device_type(asked: Asked) -> int:
+def device_type_of(asked: Asked) -> int:
+    """The platform that a call names, or 0."""
     kind = asked.arguments.get("device_type")
     return kind if isinstance(kind, int) and not isinstance(kind, bool) and kind in DEVICE_TYPES else 0
 
 
-def _seen(asked: Asked) -> Device:
-    return asked.state.seen(asked.application, _hwid(asked), asked.now, _device_type(asked), asked.text("userId"))
+def seen(asked: Asked) -> Device:
+    """The device that speaks, made known if this is the first that is heard of it."""
+    return asked.state.seen(asked.application, hwid_of(asked), asked.now, device_type_of(asked), asked.text("userId"))
 
 
-def _describe(asked: Asked, device: Device, *, with_user: bool = True) -> None:
+def describe(asked: Asked, device: Device, *, with_user: bool = True) -> None:
     """Take over what a call tells about its device."""
     if with_user and asked.text("userId"):
         asked.state.link(device, asked.text("userId"))

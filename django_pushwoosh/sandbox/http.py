@@ -64,7 +64,9 @@ def serve(sandbox: Sandbox, environ: dict[str, Any], start_response: StartRespon
     body = environ["wsgi.input"].read(min(max(0, length), MOST_BYTES + 1))
     try:
         remote = str(environ.get("REMOTE_ADDR", ""))
-        status, answered, content = sandbox.handle(verb, path, headers, body, remote=remote)
+        host = headers.get("host", "")
+        root = f"{environ.get('wsgi.url_scheme', 'http')}://{host if _VISIBLE.fullmatch(host) else HERE}"
+        status, answered, content = sandbox.handle(verb, path, headers, body, remote=remote, root=root)
     except (ConnectionLost, NotConnected):
         return _dropped(start_response)
     except Exception:

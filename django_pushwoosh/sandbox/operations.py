@@ -11,14 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django_pushwoosh.protocol.tags import TagType
-from django_pushwoosh.sandbox.options import SWITCHED
+from django_pushwoosh.sandbox.options import ENTRIES, LONGEST_NAME, SWITCHED
 from django_pushwoosh.sandbox.state import State
 
 TRACING_LASTS = timedelta(hours=1)
 SET_CLOCK = "setClock"
 """The one operation that the sandbox carries out itself, for the clock is its own."""
-
-LONGEST_NAME = 255
 
 
 def start_tracing(state: State, arguments: Mapping[str, Any], now: datetime) -> None:
@@ -51,6 +49,19 @@ def set_tag_type(state: State, arguments: Mapping[str, Any], now: datetime) -> N
     state.options = replace(state.options, tags=types)
 
 
+def set_entry(state: State, arguments: Mapping[str, Any], now: datetime) -> None:
+    """Set an entry of what SDKs ask for (`options.ENTRIES`); without a value, take it away. Raises `ValueError`."""
+    table, name, value = arguments.get("table"), arguments.get("name"), arguments.get("value")
+    if not isinstance(table, str) or table not in ENTRIES:
+        raise ValueError(f"There is no such table. There are {', '.join(ENTRIES)}.")
+    entries = {each: known for each, known in getattr(state.options, table).items() if each != name}
+    if value is not None or table == "features":
+        # A feature that was taken away stays away, though there is a default for it.
+        entries[name] = value
+    changes: dict[str, Any] = {table: entries}
+    state.options = replace(state.options, **changes)
+
+
 def fail_message(state: State, arguments: Mapping[str, Any], now: datetime) -> None:
     """Let a message that has not ended fail. Raises `ValueError`."""
     code = arguments.get("message")
@@ -65,5 +76,6 @@ OPERATIONS: Mapping[str, Callable[[State, Mapping[str, Any], datetime], None]] =
     "stopTracing": stop_tracing,
     "setOption": set_option,
     "setTagType": set_tag_type,
+    "setEntry": set_entry,
     "failMessage": fail_message,
 }

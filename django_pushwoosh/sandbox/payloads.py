@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django_pushwoosh.protocol.platforms import AMAZON, ANDROID, HUAWEI, IOS, MACOS, Platform
+from django_pushwoosh.sandbox.inbox import is_kept, removed_at
 from django_pushwoosh.sandbox.state import Message
 
 ANDROID_KEYS = {
@@ -57,6 +59,15 @@ def on_the_wire(
         payload = {key: value for key, value in payload.items() if key not in ("header", "title", "body", "s")}
         payload["pw_silent"] = "1"
     return payload | root
+
+
+def in_the_inbox(message: Message, shown: Mapping[str, Any], at: datetime) -> dict[str, str]:
+    """The keys by which a push tells an SDK that it belongs in the inbox, and until when."""
+    if not is_kept(message.parameters):
+        return {}
+    image = {"image": shown["inbox_image"]} if "inbox_image" in shown else {}
+    until = str(int(removed_at(message.parameters, at).timestamp()))
+    return {"pw_inbox": message.code, "inbox_params": json.dumps(image | {"rt": until}, separators=(",", ":"))}
 
 
 def _apple(shown: Mapping[str, Any], mine: Mapping[str, Any], root: dict[str, Any]) -> dict[str, Any]:

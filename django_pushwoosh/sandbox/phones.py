@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django_pushwoosh.protocol.platforms import label_of
+from django_pushwoosh.sandbox.inbox import DELETED
 from django_pushwoosh.sandbox.state import Device, Push, State
 
 MOST_PUSHES = 500
@@ -103,6 +104,17 @@ def described(device: Device) -> dict[str, Any]:
         "badge": device.badge,
         "tags": device.tags,
         "model": device.model,
+        "test_device": device.test_device is not None,
+        "letters": [
+            {
+                "title": each.title,
+                "text": each.text,
+                "status": each.status,
+                "removed_at": each.removed_at.isoformat(),
+            }
+            for each in reversed(device.inbox.values())
+            if each.status != DELETED
+        ],
     }
 
 

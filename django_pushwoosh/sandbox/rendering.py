@@ -20,7 +20,7 @@ from django_pushwoosh.protocol.personalisation import fill
 from django_pushwoosh.protocol.platforms import BY_NUMBER, IOS, WINDOWS
 from django_pushwoosh.sandbox import templates
 from django_pushwoosh.sandbox.codes import statistics_hash
-from django_pushwoosh.sandbox.payloads import on_the_wire
+from django_pushwoosh.sandbox.payloads import in_the_inbox, on_the_wire
 from django_pushwoosh.sandbox.state import Device, Message, language_tag
 
 MOST_BADGE = 2**31 - 1
@@ -76,7 +76,7 @@ class _Personal:
 
     def __init__(self, message: Message, device: Device, at: datetime) -> None:
         self._language = device.language
-        self._at = at
+        self.at = at
         given = message.parameters
         own, bindings = given.get("dynamic_content_placeholders"), given.get("template_bindings")
         self._values: dict[str, Any] = device.tags | (dict(own) if isinstance(own, Mapping) else {})
@@ -99,7 +99,7 @@ class _Personal:
     def _filled(self, text: str) -> str:
         if "{" not in text:
             return text
-        filled = fill(templates.render(text, self._variables, self._at), self._values.get)
+        filled = fill(templates.render(text, self._variables, self.at), self._values.get)
         if filled is None:
             raise _LeftOut
         return filled
@@ -157,7 +157,7 @@ def _rendered(message: Message, device: Device, personal: _Personal) -> Rendered
     campaign = given.get("campaign")
     payload["p"] = statistics_hash(campaign if isinstance(campaign, str) else "", message.id, message.code)
     payload["parameters"] = sent
-    payload["wire"] = on_the_wire(message, platform, payload, own)
+    payload["wire"] = on_the_wire(message, platform, payload, own) | in_the_inbox(message, payload, personal.at)
     return Rendered(title, body, payload, badge)
 
 

@@ -12,7 +12,6 @@ from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.envelope import is_too_deep
 from django_pushwoosh.protocol.methods import REMOTE, Body, Method, Shape
 from django_pushwoosh.sandbox.answering import INVALID, Reply
-from django_pushwoosh.sandbox.sdk_calls import SDK_CALLS
 
 MOST_BYTES = 20 * 1024 * 1024
 """The largest body that is read. Unverified against Pushwoosh: theirs is not documented."""
@@ -22,7 +21,7 @@ _CONTENT_TYPES = ("", "application/json", "text/plain")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a call goes. `method` is `None` for what only SDKs know."""
+    """Where a call goes. `method` is `None` for what nobody knows."""
 
     name: str
     method: Method | None
@@ -55,6 +54,8 @@ class Malformed(Exception):
 
 
 _EXACT = {method.path: method for method in METHODS.values() if method.body is not Body.URL}
+# Unverified against Pushwoosh: behind a proxy, SDKs say setMADID, which has a host of its own, where they say all else.
+_EXACT[REMOTE + "setMADID"] = METHODS["setMADID"]
 _WITH_ID = {method.path.partition("{")[0]: method for method in METHODS.values() if method.body is Body.URL}
 
 
@@ -91,9 +92,6 @@ def route_of(where: str, query: str) -> Route | None:
             given = parse_qs(query) if query.count("&") < 20 else {}
             is_detailed = given.get("detailed", [""])[-1].lower() in ("true", "1")
             return Route(candidate.name, candidate, {"request_id": where[len(start) :], "detailed": is_detailed})
-    name = where.removeprefix(REMOTE)
-    if where.startswith(REMOTE) and name in SDK_CALLS:
-        return Route(name, None, {})
     return None
 
 
@@ -112,7 +110,7 @@ def arguments_of(route: Route, headers: Mapping[str, str], body: bytes) -> dict[
         raise Malformed("Bad request") from None
     if is_too_deep(document):
         raise Malformed("Bad request")
-    is_flat = route.name == "setMADID" if route.method is None else route.method.body is Body.FLAT
+    is_flat = route.method is not None and route.method.body is Body.FLAT
     arguments = document if is_flat else document.get("request") if isinstance(document, dict) else None
     if not isinstance(arguments, dict):
         raise Malformed("Bad request")

@@ -52,10 +52,37 @@ class Application:
 
 
 @dataclass(slots=True, eq=False)
+class Letter:
+    """A message in a device's inbox, until `removed_at`. The status runs 1 delivered, 2 read, 3 opened, 4 deleted."""
+
+    code: str
+    order: int
+    hash: str
+    title: str
+    text: str
+    image: str
+    link: str
+    rich_media: str
+    sent_at: datetime
+    removed_at: datetime
+    status: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TestDevice:
+    """As what a device was put among the test devices."""
+
+    name: str
+    description: str
+    is_auto_created: bool
+
+
+@dataclass(slots=True, eq=False)
 class Device:
     """One device of one application. `timezone` is seconds east of UTC; `position` is (latitude, longitude).
 
-    `own_tags` are the tags that were set; `tags` has the ones that Pushwoosh keeps by itself as well.
+    `own_tags` are the tags that were set; `tags` has the ones that Pushwoosh keeps by itself as well. The `inbox` is by
+    the letters' order; `activities` are the push tokens of live activities by their ids.
     """
 
     id: int
@@ -76,6 +103,9 @@ class Device:
     attributes: dict[str, Any] = field(default_factory=dict)
     own_tags: dict[str, Any] = field(default_factory=dict)
     received_at: deque[datetime] = field(default_factory=lambda: deque(maxlen=DELIVERIES_REMEMBERED))
+    inbox: dict[int, Letter] = field(default_factory=dict)
+    test_device: TestDevice | None = None
+    activities: dict[str, str] = field(default_factory=dict)
     version: int = 0
 
     @property
@@ -175,6 +205,18 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Something that an SDK only tells, and that changes nothing else: a visit, a purchase, a popup that was shown."""
+
+    at: datetime
+    method: str
+    application: str
+    hwid: str
+    user_id: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Statistic:
     """A pushStat (an open) or a messageDeliveryEvent; `message` is the code that the hash names, if any."""
 
@@ -249,6 +291,7 @@ class State:
         self.push_count = 0
         self.events: list[Event] = []
         self.statistics: list[Statistic] = []
+        self.reports: list[Report] = []
         self.jobs: dict[str, Job] = {}
         self.tag_types: dict[tuple[str, str], TagType] = {}
         self.transactions: dict[tuple[str, str, str], tuple[datetime, Any]] = {}

@@ -27,8 +27,8 @@ def set_tags(
     account = state.account_of(device.application)
     results: dict[str, str] = {}
     for name, change in changes.items():
-        declared = state.options.tags.get(name) or DEFAULT_TAGS.get(name)
-        known = declared or state.tag_types.get((account, name))
+        declared = declared_type(state, name)
+        known = type_of(state, account, name)
         if known is None and not create:
             results[name] = NOT_FOUND
             continue
@@ -52,6 +52,16 @@ def set_tags(
         results[name] = DONE
     state.changed(device)
     return results
+
+
+def declared_type(state: State, name: str) -> TagType | None:
+    """The type that a tag has for good."""
+    return state.options.tags.get(name) or DEFAULT_TAGS.get(name)
+
+
+def type_of(state: State, account: str, name: str) -> TagType | None:
+    """A tag's type at present, if it is known."""
+    return declared_type(state, name) or state.tag_types.get((account, name))
 
 
 def fitted(kind: TagType, change: Any) -> tuple[bool, Any]:

@@ -15,17 +15,14 @@ class BadAuthorization(Exception):
     """The token is missing, wrong or of the other kind: HTTP 401."""
 
 
-def opened(
-    state: State, row: Method | None, arguments: Mapping[str, Any], authorization: str | None
-) -> Application | None:
-    """The application that a call's token opens; `None` where no token is asked for. `row` is `None` for what only SDKs
-    know.
+def opened(state: State, row: Method, arguments: Mapping[str, Any], authorization: str | None) -> Application | None:
+    """The application that a call's token opens; `None` where no token is asked for.
 
     Raises `Refused` and `BadAuthorization`.
     """
-    if row is not None and row.token is Token.NONE:
+    if row.token is Token.NONE:
         return None
-    if row is not None and row.token is Token.API:
+    if row.token is Token.API:
         is_group = "applications_group" in arguments and row.name == "createMessage"
         if is_group and "application" in arguments:
             # Unverified against Pushwoosh: a group comes "instead of" an application, so both are refused.
@@ -34,9 +31,9 @@ def opened(
     else:
         found = application_of(state, arguments)
         # Unverified against Pushwoosh: where the documents show no token, none is asked for (`requires_device_token`).
-        is_required = state.options.requires_device_token or (row is not None and row.token_required)
+        is_required = state.options.requires_device_token or row.token_required
         check_device_token(found, authorization, is_required=is_required)
-    if row is not None and row.name in found.forbidden:
+    if row.name in found.forbidden:
         # Unverified against Pushwoosh: the documents name the text, and 403 for both layers of status.
         raise Refused(FORBIDDEN, status_code=403)
     return found

@@ -48,7 +48,7 @@ def send(
     """
     parts = urlsplit(url)
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return current().handle(verb, path, headers, body, patience=timeout[1])
+    return current().handle(verb, path, headers, body, patience=timeout[1], root=f"{parts.scheme}://{parts.netloc}")
 
 
 class InProcess:

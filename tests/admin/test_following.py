@@ -11,8 +11,11 @@ from django.test import Client
 from django.utils import timezone
 
 from django_pushwoosh import push
+from django_pushwoosh.delivery import mirror
 from django_pushwoosh.models import Device, Dispatch, OutboxEntry, Pause, ScheduledMessage
+from django_pushwoosh.protocol import hashes
 from django_pushwoosh.protocol.audience import Devices
+from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.messages import Message
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.testing import run_outbox
@@ -149,7 +152,7 @@ def test_a_page_of_many_requests_asks_the_database_no_more(
 ) -> None:
     message = push.send(Message("Hello"), to=Devices([f"phone-{number}" for number in range(25_000)]))
     assert message.dispatches.count() == 25
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(21):
         page = editor.get(page_of(message))
     assert len(page.context["report"].lines) == 20
     assert len(editor.get(page_of(message), {"page": "2"}).context["report"].lines) == 5
@@ -208,3 +211,30 @@ def test_a_message_that_is_being_sent_is_being_cancelled(editor: Client, phone: 
     assert "It is being cancelled." in page
     assert "stopped as soon as Pushwoosh has given it a code" in page
     assert page_of(message, "cancel") not in page
+
+
+def test_what_devices_report_stands_on_the_page_and_in_the_list(
+    editor: Client, phone: Device, sandbox: Sandbox, clock: Any
+) -> None:
+    message = push.send("Hello", to=push.EVERYONE)
+    push.send("Nobody opens it", to=push.EVERYONE)
+    run_outbox()
+    page, row = editor.get(page_of(message)).content.decode(), '<td class="field-reported_shown">'
+    assert "Reported by devices" not in page
+
+    code = message.dispatches.get().message_code
+    for number in range(1200):
+        report(code, "messageDeliveryEvent", f"phone{number}", clock)
+    report(code, "pushStat", "phone", clock)
+
+    page = editor.get(page_of(message)).content.decode()
+    assert page.count("arrived on 1,200 devices, opened on 1") == 2, "the message's, and its one request's"
+    assert "through the gateway" in page
+    shown = editor.get("/admin/django_pushwoosh/scheduledmessage/").content.decode()
+    assert f"{row}1,200 / 1</td>" in shown
+    assert f"{row}—</td>" in shown
+
+
+def report(code: str, method: str, hwid: str, clock: Any) -> None:
+    said = {"hwid": hwid, "device_type": 3, "hash": hashes.encode(1, 1, code)}
+    mirror.note(Call(METHODS[method], APPLICATION, said), now=clock.now)

@@ -106,6 +106,18 @@ def test_phone_numbers_are_masked_for_who_may_not_change_devices(staff: Staff, a
     assert device.hwid == "+14155554567"
 
 
+def test_addresses_are_masked_as_numbers_are(staff: Staff, admin_client: Client) -> None:
+    device = phone("ada.lovelace@example.org", platform=14, push_token="ada.lovelace@example.org")
+    UserLink.objects.bulk_create([UserLink(device=device, user_id="42")])
+    looker = staff("view_device", "view_userlink")
+    for page in (url("device"), url("device", "change", device.pk), url("userlink")):
+        shown = looker.get(page).content.decode()
+        assert "lovelace" not in shown, page
+        assert "a•••@example.org" in shown, page
+    assert "lovelace" in admin_client.get(url("device")).content.decode()
+    assert "example.org" not in looker.get(url("device"), {"q": "lovelace"}).content.decode()
+
+
 @pytest.mark.parametrize(
     ("model", "lookup"),
     [

@@ -32,7 +32,7 @@ def main() -> None:
         runner.teardown_databases(databases)
         teardown_test_environment()
     # In processes of their own, for they make databases too.
-    for name in ("delivery", "governor"):
+    for name in ("delivery", "governor", "gateway"):
         if answers(POSTGRES_URL):
             subprocess.run([sys.executable, "-m", f"tests.benchmarks.{name}"], check=True)
         else:

@@ -21,9 +21,9 @@ LATENCY_SECONDS = 0.02
 
 
 @contextmanager
-def upstream(latency: float = LATENCY_SECONDS) -> Iterator[str]:
+def upstream(latency: float = LATENCY_SECONDS, port: int | None = None) -> Iterator[str]:
     """The API root of a bare upstream in a process of its own."""
-    port = free_port()
+    port = port or free_port()
     with TemporaryDirectory() as folder:
         command = ["-m", "tests.benchmarks.upstream", str(port), str(latency)]
         with running(command, Path(folder) / "upstream.log"):

@@ -110,6 +110,45 @@ def test_decisions_tracing_and_tag_types_are_switched(control: Page, sandbox: Sa
     assert call("makeCoffee").code == 200
 
 
+def test_what_sdks_ask_for_is_set_and_taken_away(control: Page, sandbox: Sandbox) -> None:
+    for kind, name, value in (
+        ("Geozone", "Oslo", "59.91, 10.75, 500"),
+        ("In-app message", "Finished", "61BC9-84DD0"),
+        ("Popup", "POPUP-1", '{"content": {"version": 1}, "delay": 3}'),
+        ("Feature", "channels", '[{"code": "news"}]'),
+    ):
+        control.get_by_label("Kind").select_option(kind)
+        control.locator("#entry-name").fill(name)
+        control.locator("#entry-value").fill(value)
+        control.get_by_role("button", name="Set", exact=True).click()
+        expect(control.locator("#entries .row", has_text=name)).to_contain_text(kind)
+    call = Hand(sandbox)
+    assert call("getNearestZone", hwid="one", lat=59.91, lng=10.75).response["geozones"][0]["name"] == "Oslo"
+    assert call("postEvent", hwid="one", event="Finished", attributes={}).response == {"code": "61BC9-84DD0"}
+    assert call("getPopupForms").response["popup_forms"][0]["delay"] == 3
+    assert call("getConfig").response["features"]["channels"] == [{"code": "news"}]
+    control.get_by_role("button", name="Remove Feature events").click()
+    expect(control.locator("#entries .row", has_text="PW_SiteOpened")).to_have_count(0)
+    assert "events" not in call("getConfig").response["features"]
+
+
+def test_the_inbox_and_test_devices_are_shown_on_the_phones(page: Page, address: str, sandbox: Sandbox) -> None:
+    call = Hand(sandbox)
+    call.device("one")
+    call("createTestDevice", hwid="one", name="Pixel")
+    call.message(content="<b>Fresh bread</b>", title="Bakery", inbox_days=3)
+    page.goto(f"{address}/")
+    card = page.locator("article.card")
+    expect(card).to_contain_text("test device")
+    card.get_by_text("1 in the inbox").click()
+    expect(card.locator(".card-letters")).to_contain_text("unread Bakery · <b>Fresh bread</b>")
+    [letter] = sandbox.phone("one").device.inbox.values()
+    call("inboxStatus", hwid="one", inbox_code=str(letter.order), status=2)
+    expect(card.locator(".card-letters")).to_contain_text("read Bakery")
+    call("inboxStatus", hwid="one", inbox_code=str(letter.order), status=4)
+    expect(card.locator(".card-letters")).to_be_hidden()
+
+
 def test_what_the_sandbox_refuses_is_told(loud_page: Page, address: str, sandbox: Sandbox) -> None:
     control = loud_page
     control.goto(f"{address}/control")
@@ -119,6 +158,13 @@ def test_what_the_sandbox_refuses_is_told(loud_page: Page, address: str, sandbox
     control.get_by_role("button", name="Slow down").click()
     expect(control.get_by_role("alert")).to_contain_text("from 0 to 3600")
     assert sandbox.faults.rules == ()
+    for name, value, told in (("P", "no json", "no JSON"), ("P", "{}", "makes no sense")):
+        control.get_by_label("Kind").select_option("Popup")
+        control.locator("#entry-name").fill(name)
+        control.locator("#entry-value").fill(value)
+        control.get_by_role("button", name="Set", exact=True).click()
+        expect(control.get_by_role("alert")).to_contain_text(told)
+    assert sandbox.options.popups == {}
 
 
 def test_the_keyboard_is_enough(control: Page, sandbox: Sandbox) -> None:
@@ -130,7 +176,7 @@ def test_the_keyboard_is_enough(control: Page, sandbox: Sandbox) -> None:
     control.get_by_label("How many").focus()
     control.keyboard.press("Enter")
     expect(control.locator("#faults .row")).to_have_count(1)
-    control.get_by_role("button", name="Remove").focus()
+    control.locator("#faults").get_by_role("button", name="Remove").focus()
     control.keyboard.press("Enter")
     expect(control.locator("#faults .row")).to_have_count(0)
     # Who removed the last one goes on where the list was.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import socket
 import ssl
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,6 +65,49 @@ def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_timeout()
 
         with pytest.raises(ConnectionLost):
             RequestsTransport().send("POST", address, {}, b"{}", (1.0, 0.1))
+
+
+def test_an_answer_in_drops_is_waited_for_no_longer_either() -> None:
+    """Each drop comes in time; all of them would take for ever."""
+    with socket.socket() as dripping:
+        dripping.bind(("127.0.0.1", 0))
+        dripping.listen()
+        ended = threading.Event()
+
+        def drip() -> None:
+            peer, _address = dripping.accept()
+            with peer, suppress(OSError):
+                peer.recv(65536)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                while not ended.wait(0.02):
+                    peer.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        address = f"http://127.0.0.1:{dripping.getsockname()[1]}/x"
+        started = time.monotonic()
+        try:
+            with pytest.raises(ConnectionLost, match="slowly"):
+                RequestsTransport().send("POST", address, {}, b"{}", (0.1, 0.2))
+            assert time.monotonic() - started < 5
+        finally:
+            ended.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("is_gzipped", [True, False])
+def test_an_answer_in_chunks_is_put_together_and_its_connection_used_again(is_gzipped: bool) -> None:
+    content = json.dumps({"status_code": 200, "response": [str(number) for number in range(100_000)]}).encode()
+    sent = gzip.compress(content) if is_gzipped else content
+    pieces = [sent[at : at + 10_000] for at in range(0, len(sent), 10_000)]
+    chunked = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    more = {"Content-Encoding": "gzip"} if is_gzipped else {}
+    transport = RequestsTransport()
+    with far_side(
+        lambda _received: (200, {"Transfer-Encoding": "chunked", "Content-Length": "", **more}, chunked)
+    ) as side:
+        assert [post(side.address, transport)[1] == content for _ in range(2)] == [True, True]
+        assert len({received.peer for received in side.received}) == 1
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])

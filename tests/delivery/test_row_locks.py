@@ -6,10 +6,13 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connections, transaction
 from django.db.models import Q
+from django.test import Client
 from django.utils import timezone
 
 from django_pushwoosh import push
@@ -17,13 +20,24 @@ from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery import bulk, connection, outbox, poller
 from django_pushwoosh.delivery.retention import purge
 from django_pushwoosh.delivery.worker import Worker
-from django_pushwoosh.models import BulkJob, BulkJobChunk, Device, Dispatch, OutboxEntry, ScheduledMessage
+from django_pushwoosh.models import (
+    BulkJob,
+    BulkJobChunk,
+    Device,
+    Dispatch,
+    OutboxEntry,
+    ScheduledMessage,
+    Statistic,
+    UserLink,
+)
 from django_pushwoosh.protocol.audience import Devices
-from django_pushwoosh.protocol.calls import Call
+from django_pushwoosh.protocol.calls import METHODS, Call
 from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import InvalidMessage
 from django_pushwoosh.sandbox.app import Sandbox
 from tests.conftest import Clock
+
+REST = "rest_framework"
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -260,3 +274,65 @@ def test_a_message_does_not_wait_for_whoever_takes_up_its_recipients_changes() -
     assert waited == [False]
     lanes = OutboxEntry.objects.filter(method="setTags").order_by("pk").values_list("lane", flat=True)
     assert list(lanes) == [OutboxEntry.Lane.USER_VISIBLE, OutboxEntry.Lane.TRANSACTIONAL]
+
+
+def noted(method: str, **arguments: object) -> Callable[[], object]:
+    call = Call(METHODS[method], "TEST0-00001", {"hwid": "phone", "device_type": 3, **arguments})
+    return lambda: push.mirror_call(call)
+
+
+def test_calls_that_are_all_the_first_of_a_device_make_one() -> None:
+    increment = {"Visits": {"operation": "increment", "value": 1}}
+    for number in range(5):
+        Device.objects.all().delete()
+        together(
+            noted("registerDevice", push_token="token", userId="ada", v="7.1.3"),
+            noted("applicationOpen", app_version="4.2"),
+            noted("registerUser", userId="ada"),
+            *[noted("setTags", tags=increment)] * 4,
+            *[noted("messageDeliveryEvent", hash=f"s_1_2_1-{number}")] * 3,
+        )
+
+        device = Device.objects.get()
+        assert (device.push_token, device.app_version, device.tags) == ("token", "4.2", {"Visits": 4})
+        assert UserLink.objects.open().get().user_id == "ada"
+    assert Statistic.objects.count() == 5
+
+
+def test_calls_about_the_same_devices_wait_for_each_other_and_not_crosswise() -> None:
+    browsers = [{"hwid": f"browser{number}", "platform": 11, "push_token": "token"} for number in range(10)]
+    more = {"hwid": None, "tags": {"Age": {"operation": 3, "value": "1"}}}
+    for _ in range(5):
+        together(
+            *[noted("multiRegisterDevice", push_devices=browsers, **more)] * 3,
+            *[noted("multiRegisterDevice", push_devices=browsers[::-1], **more)] * 3,
+        )
+
+    assert [device.tags for device in Device.objects.all()] == [{"Age": 30}] * 10
+
+
+@pytest.mark.parametrize("headers", [{}, {"Prefer": "respond-async"}], ids=["relayed", "queued"])
+def test_one_message_that_is_posted_twice_at_once_is_one(
+    headers: dict[str, str], sandbox: Sandbox, settings: Any
+) -> None:
+    settings.ROOT_URLCONF = "tests.gateway.spectacular_urls"
+    rules = {
+        "AUTHENTICATION": [f"{REST}.authentication.BasicAuthentication"],
+        "PERMISSIONS": [f"{REST}.permissions.IsAdminUser"],
+    }
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "SERVER_GATEWAY": rules}
+    get_user_model().objects.create_superuser("shop", password="secret")
+    note = {"content": "Hello", "to_everyone": True, "transactionId": "order 7"}
+    given = {"Authorization": "Basic c2hvcDpzZWNyZXQ=", **headers}
+    answered: list[int] = []
+
+    def post() -> None:
+        body = {"request": {"notifications": [note]}}
+        answer = Client().post("/server/json/1.3/createMessage", body, content_type="application/json", headers=given)
+        answered.append(answer.json()["status_code"])
+
+    together(*[post] * 6)
+    assert set(answered) <= {200, 202}
+    Worker().drain()
+    assert len(sandbox.messages) == 1
+    assert Dispatch.objects.count() == 1

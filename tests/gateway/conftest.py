@@ -11,6 +11,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
+from django_pushwoosh.sandbox.app import Sandbox
 from tests import faults as scripted
 from tests.faults import Faults
 from tests.gateway import wire as recorded
@@ -69,6 +70,13 @@ def _fresh_counts() -> None:
 
 
 @pytest.fixture
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """With the popup that one of the bodies asks for."""
+    sandbox.set_entry("popups", "AAAAA-00011", {"content": {"title": "Stay in touch"}})
+    return sandbox
+
+
+@pytest.fixture
 def sdk(client: Client) -> Sdk:
     client.raise_request_exception = False
     return Sdk(client)
@@ -78,6 +86,7 @@ def sdk(client: Client) -> Sdk:
 def faults() -> Iterator[Faults]:
     yield scripted.transport
     scripted.transport.waiting.clear()
+    scripted.transport.down = ""
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from django_pushwoosh.models import Device, OutboxEntry
 from django_pushwoosh.protocol.calls import METHODS
+from django_pushwoosh.protocol.envelope import reply
 from django_pushwoosh.protocol.methods import AskedBy, Body, Policy
 from django_pushwoosh.testing import run_outbox
 from tests.gateway.conftest import HWID, NUMBER, PHONE, TOKEN
@@ -46,7 +48,10 @@ SDK_METHODS = sorted(name for name, method in METHODS.items() if method.asked_by
         (b'{"request":{"hwid":"a"},"request":{"userId":"ada"}}', "twice"),
         (b'{"request":{"hwid":"a","HWID":""}}', '"hwid"'),
         (b'{"request":{"hwid":"a"},"Request":{"userId":"ada"}}', '"request"'),
-        (b'{"request":{"n":' + b"9" * 5000 + b"}}", "JSON"),
+        (b'{"request":{"hwid":"a","hw\\u0000id":""}}', '"hwid"'),
+        (b'{"request":{"hwid":"a","user\\ud83dId":"ada"}}', '"userId"'),
+        (b'{"request":{"hwid":"a","u\\u017ferId":"ada"}}', '"userId"'),
+        (b'{"request":{"user_id":"a","push_devices":[{"hwid":"b","Hwid":"c"}]}}', '"hwid"'),
     ],
 )
 def test_a_malformed_body_is_400(body, told, sdk, wire):
@@ -128,6 +133,36 @@ def test_what_is_merely_odd_goes_as_it_came(method, arguments, sdk, wire):
     sdk.post(method, sent)
     run_outbox()
     assert [each.body for each in wire.sent] == [sent]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b'"n":' + b"9" * 5000,
+        b'"n":NaN,"m":-Infinity',
+        b'"n":12345678901234567.5,"m":9223372036854775808,"o":1e400',
+        b'"tags":{"a":1},"tags":{"b":"\\ud83d"}',
+        b'"tags":{"a":1,"a":2,"":[]},"what":{"HWID":"x","hwid":1,"hwid":2}',
+        b'"\\u0000":"\\u0000"',
+    ],
+)
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("method", ["setTags", "registerDevice", "getTags"])
+def test_what_pushwoosh_may_read_otherwise_goes_as_it_came(method, start, rest, sdk, wire, faults):
+    faults.next((200, {}, reply(200, "OK", None)))
+    tags = b"" if b"tags" in rest else b'"tags":{},'
+    body = start + b'{"request":{"application":"TEST0-00001","hwid":"x","device_type":3,' + tags + rest + b"}}"
+    assert sdk.post(method, body)["status_code"] == 200
+    run_outbox()
+    assert [sent.body for sent in wire.sent] == [body]
+    assert not OutboxEntry.objects.unsettled().exists()
+
+
+def test_a_key_that_stands_ten_thousand_times_costs_no_time(sdk, wire):
+    body = json.dumps({"request": PHONE}).encode()[:-2] + b',"tags":{' + b",".join([b'"a":1'] * 30_000) + b"}}}"
+    started = time.process_time()
+    assert sdk.post("setTags", body)["status_code"] == 200
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("application", [None, "", 5, "default", "TEST0-00002", "test0-00001", "x" * 10_000, "\x00"])
@@ -214,12 +249,14 @@ def test_a_crash_of_our_own_is_an_envelope_and_says_nothing_private(sdk, sandbox
     assert TOKEN not in caplog.text + str(envelope)
 
 
-def test_a_database_that_does_not_work_is_503(sdk, sandbox, monkeypatch):
-    def fail(*args, **kwargs):
-        raise OperationalError("database is locked")
+def test_a_database_that_does_not_work_is_503(sdk, sandbox):
+    def fail(execute, sql, *args):
+        if "pushwoosh" in sql:
+            raise OperationalError("database is locked")
+        return execute(sql, *args)
 
-    monkeypatch.setattr("django_pushwoosh.push.queue_call", fail)
-    assert sdk.call("setTags", tags={})["status_code"] == 503
+    with connection.execute_wrapper(fail):
+        assert sdk.call("setTags", tags={})["status_code"] == 503
 
 
 def test_a_permission_that_crashes_permits_nothing(sdk, wire, settings):

@@ -12,7 +12,7 @@ from django_pushwoosh.protocol.calls import METHODS
 from django_pushwoosh.protocol.envelope import reply
 from django_pushwoosh.protocol.methods import AskedBy
 from django_pushwoosh.testing import run_outbox
-from tests.gateway.conftest import HWID, NUMBER, PHONE, TOKEN
+from tests.gateway.conftest import BODIES, HWID, NUMBER, PHONE, TOKEN
 
 pytestmark = pytest.mark.django_db
 
@@ -289,3 +289,169 @@ def test_what_is_queued_for_the_sdk_is_what_it_sent(sdk, wire):
     assert entry.call.encode() == body
     assert entry.key == push.key_of(entry.call)
     assert "12345678901234567.50" in json.dumps(entry.call.shown())
+
+
+def policy(settings, **named):
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "GATEWAY_POLICIES": named}
+
+
+def test_a_setting_makes_a_report_wait_for_its_answer(sdk, wire, faults, settings):
+    policy(settings, setTags="relay_else_queue", pushStat="relay")
+    faults.next((200, {}, reply(200, "Theirs", None)), (200, {}, reply(200, "Theirs", None)))
+    assert sdk.call("setTags", tags={"Name": "Ada"})["status_message"] == "Theirs"
+    assert sdk.call("pushStat", hash="h")["status_message"] == "Theirs"
+    assert queued() == []
+    assert Device.objects.get().tags == {"Name": "Ada"}
+
+    faults.next("unreachable", "unreachable")
+    assert sdk.call("pushStat", hash="h")["status_code"] == 503
+    assert sdk.call("setTags", tags={"Name": "Grace"})["status_code"] == 200
+    assert queued() == ["setTags"]
+
+
+def test_a_setting_queues_what_would_be_relayed(sdk, wire, settings):
+    policy(settings, registerDevice="queue", postEvent="queue")
+    assert sdk.call("registerDevice", push_token="t")["response"] is None
+    assert sdk.call("postEvent", event="Bought")["status_code"] == 200
+    assert wire.sent == []
+    assert queued() == ["registerDevice", "postEvent"]
+
+
+def test_a_setting_refuses_unless_the_host_permits(sdk, wire, settings):
+    policy(settings, postEvent="refused", getInApps="refused")
+    for method in ("postEvent", "getInApps"):
+        envelope = sdk.call(method, f"Token {TOKEN}", event="Bought")
+        assert envelope["status_code"] == 403
+        assert "GATEWAY_PERMISSION" in envelope["status_message"]
+    assert wire.sent == []
+
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "GATEWAY_PERMISSION": lambda request, method: True}
+    assert sdk.call("postEvent", event="Bought")["status_code"] == 200
+    assert sdk.call("getInApps")["response"] == {"inApps": []}
+    assert [sent.method for sent in wire.sent] == ["postEvent", "getInApps"], "as their rows say"
+
+
+@pytest.mark.parametrize("named", ["queue", "relay", "relay_else_queue"])
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("mergeUser", {"oldUserId": "a", "newUserId": "b"}), ("deleteDevice", {}), ("deleteUser", {"user_id": "ada"})],
+)
+def test_what_a_row_refuses_no_policy_opens_to_everybody(method, arguments, named, sdk, wire, settings):
+    policy(settings, **{method: named})
+    body = {**PHONE, **arguments} if method == "deleteUser" else {"request": {**PHONE, **arguments}}
+    for authorization in (None, f"Token {TOKEN}"):
+        assert sdk.post(method, body, authorization=authorization)["status_code"] == 403
+    assert wire.sent == []
+    assert queued() == []
+
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "GATEWAY_PERMISSION": lambda request, method: True}
+    assert sdk.post(method, body)["status_code"] == 200
+    assert ([sent.method for sent in wire.sent], queued()) == (([], [method]) if named == "queue" else ([method], []))
+
+
+def test_what_was_queued_for_want_of_pushwoosh_leaves_in_the_order_it_came(sdk, wire, faults, sandbox, clock):
+    faults.down = "http://sandbox.test/"
+    sdk.call("registerDevice", push_token="t", tags={"Step": 1})
+    sdk.call("setTags", tags={"Step": 2})
+    sdk.call("postEvent", event="Bought")
+    sdk.call("registerDevice", push_token="u", tags={"Step": 3})
+    assert queued() == ["registerDevice", "setTags", "postEvent", "registerDevice"]
+    faults.down = ""
+    clock.advance(minutes=5)
+    for _ in range(6):
+        run_outbox()
+        clock.advance(seconds=70)
+    assert [request.method for request in sandbox.requests] == queued_in_order()
+    assert sandbox.phone(HWID).device.own_tags["Step"] == 3
+    assert sandbox.phone(HWID).device.push_token == "u"
+
+
+def queued_in_order() -> list[str]:
+    return [entry.method for entry in OutboxEntry.objects.order_by("pk")]
+
+
+def test_a_browser_that_registers_with_its_user_stands_behind_itself(sdk, wire):
+    browser = BODIES["web setTags"]
+    sdk.post("setTags", browser)
+    assert sdk.post("multiRegisterDevice", BODIES["web multiRegisterDevice"])["status_code"] == 200
+    assert wire.sent == []
+    assert queued() == ["setTags", "multiRegisterDevice"]
+
+
+def test_what_asks_is_relayed_past_the_queue_for_it_cannot_wait(sdk, wire):
+    sdk.call("setTags", tags={"Name": "Ada"})
+    assert sdk.call("getTags")["status_code"] == 200
+    assert [sent.method for sent in wire.sent] == ["getTags"]
+    assert queued() == ["setTags"]
+
+
+class TestUnknownMethods:
+    @pytest.fixture(autouse=True)
+    def _relayed(self, settings):
+        settings.PUSHWOOSH = {**settings.PUSHWOOSH, "GATEWAY_UNKNOWN_METHODS": "relay"}
+
+    @pytest.mark.parametrize("body", [{"request": PHONE}, PHONE], ids=["enveloped", "flat"])
+    @pytest.mark.parametrize(
+        ("authorization", "sent_on"),
+        [
+            (None, None),
+            ("Token null", None),
+            ("Token (null)", None),
+            ("Basic dXNlcjpwYXNz", None),
+            (f"Token {TOKEN}", f"Token {TOKEN}"),
+        ],
+    )
+    def test_they_are_relayed_with_the_callers_token_or_none(
+        self, authorization, sent_on, body, sdk, wire, faults, settings
+    ):
+        answer = b'{"status_code":200,"status_message":"OK","response":{"new":1.10},"base_url":"https://away.example/"}'
+        faults.next((200, {}, answer))
+        assert sdk.post("getHolograms2", body, authorization=authorization)["response"] == {"new": 1.1}
+        assert b"base_url" not in sdk.answer.content
+        [sent] = wire.sent
+        assert sent.url == "http://sandbox.test/json/1.3/getHolograms2"
+        assert (sent.authorization, json.loads(sent.body)) == (sent_on, body)
+        assert queued() == []
+        assert not Device.objects.exists()
+
+    def test_they_wait_for_nobody_and_nobody_for_them(self, sdk, wire, faults):
+        faults.next("unreachable")
+        assert sdk.call("getHolograms2")["status_code"] == 503
+        assert queued() == []
+
+    @pytest.mark.parametrize(
+        "name",
+        ["x", "getHolograms/..", "get-holograms", "get.holograms", "GetHolograms", "2getHolograms", "get%20Holograms",
+         "get%2FHolograms", "getHologr\u00e5ms", "getHolograms%00", "getHolograms;a", "getHolograms%3Fa=b", "a" * 65,
+         "getHolograms%0d%0aX: y", "registerdevice", "SETTAGS", "deleteuser", "MergeUser"],
+    )  # fmt: skip
+    def test_a_name_that_is_not_strictly_one_is_unknown(self, name, sdk, wire):
+        assert sdk.call(name)["status_code"] == 404
+        assert wire.sent == []
+
+    def test_a_foreign_token_is_refused_before(self, sdk, wire):
+        assert sdk.call("getHolograms2", "Token foreign")["status_code"] == 401
+        assert wire.sent == []
+
+    @pytest.mark.parametrize("name", ["auth", "Auth", "AUTH"])
+    def test_what_a_servers_token_would_open_is_not_relayed(self, name, sdk, wire):
+        body = {"request": {**PHONE, name: "anybodys-api-token"}}
+        assert sdk.post("listHolograms", body)["status_code"] in (400, 403)
+        assert wire.sent == []
+
+    def test_without_a_token_of_ours_the_callers_goes_on(self, sdk, wire, faults, settings):
+        settings.PUSHWOOSH = {**settings.PUSHWOOSH, "APPLICATIONS": {"default": {"CODE": "TEST0-00001"}}}
+        faults.next((200, {}, reply(200)))
+        assert sdk.call("getHolograms2", "Token theirs")["status_code"] == 200
+        assert wire.sent[0].authorization == "Token theirs"
+
+
+@pytest.mark.parametrize(
+    ("name", "statements"),
+    [("web getTags", 1), ("web getConfig", 1), ("web checkDevice", 1), ("web postEvent", 2)],
+)
+def test_a_relayed_call_of_a_known_device_takes_few_statements(name, statements, sdk, wire, django_assert_num_queries):
+    sdk.post("registerDevice", BODIES["web registerDevice"])
+    # Beside those that begin and end the mirror's transaction, which is a savepoint in a test.
+    with django_assert_num_queries(statements):
+        assert sdk.post(name.split(" ")[1], BODIES[name])["status_code"] == 200

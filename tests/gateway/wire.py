@@ -13,7 +13,8 @@ class Sent:
     method: str
     headers: Mapping[str, str]
     body: bytes
-    url: str = ""
+    url: str
+    timeout: tuple[float, float]
 
     @property
     def authorization(self) -> str | None:
@@ -28,7 +29,7 @@ class Wire:
     def send(
         self, verb: str, url: str, headers: Mapping[str, str], body: bytes, timeout: tuple[float, float]
     ) -> tuple[int, Mapping[str, str], bytes]:
-        self.sent.append(Sent(url.rpartition("/")[2], dict(headers), body, url))
+        self.sent.append(Sent(url.rpartition("/")[2], dict(headers), body, url, timeout))
         self.watch()
         return faults.send(verb, url, headers, body, timeout)
 

@@ -52,7 +52,9 @@ class Hand:
         status, answered, content = self.sandbox.handle(verb, path, given, body)
         return Answer(status, answered, json.loads(content) if content else None)
 
-    def __call__(self, name: str, *, app: str | None = APP, authorization: str | None = None, **given: Any) -> Answer:
+    def __call__(
+        self, name: str, /, *, app: str | None = APP, authorization: str | None = None, **given: Any
+    ) -> Answer:
         row = METHODS.get(name)
         arguments = dict(given)
         if app is not None:

@@ -89,9 +89,14 @@ def test_it_can_end_with_whoever_started_it(ending):
 
 def test_decisions_tags_and_in_apps_are_taken_from_the_command_line():
     decisions = ["--option", "lag_seconds=0.5", "--option", "over_cap=envelope", "--option", "requests_per_minute=7"]
-    with running(*decisions, "--tag", "Age=integer", "--in-app", "Finished=61BC9-84DD0") as (_, root):
+    entries = ["--zone", "Oslo=59.91,10.75,500", "--popup", 'P={"content": {}}', "--feature", "events=null"]
+    with running(*decisions, *entries, "--tag", "Age=integer", "--in-app", "Finished=61BC9-84DD0") as (_, root):
         control = ask(root, "/control.json")
         assert control["tags"] == {"Age": 1}
+        assert control["entries"]["in_apps"] == {"Finished": "61BC9-84DD0"}
+        assert control["entries"]["zones"] == {"Oslo": {"lat": 59.91, "lng": 10.75, "range": 500}}
+        assert control["entries"]["popups"] == {"P": {"content": {}}}
+        assert control["entries"]["features"]["events"] is None
         options = control["options"]
         assert (options["lag_seconds"], options["over_cap"], options["requests_per_minute"]) == (0.5, "envelope", 7)
 
@@ -152,6 +157,10 @@ def test_ctrl_c_ends_it_cleanly():
         (["--option", "lag_seconds=soon"], "lag_seconds must be"),
         (["--tag", "Age=number"], "the types are integer, string"),
         (["--in-app", "Finished"], "NAME=VALUE"),
+        (["--zone", "Oslo=59.91,10.75"], "NAME=LATITUDE,LONGITUDE,METRES"),
+        (["--zone", "Oslo=99,10.75,500"], "makes no sense"),
+        (["--popup", "P=no json"], "no JSON"),
+        (["--popup", "P={}"], "makes no sense"),
         (["--threads", "0"], "threads are a number from 1"),
         (["--host", "host.invalid"], ""),
     ],

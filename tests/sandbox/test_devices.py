@@ -143,20 +143,6 @@ def test_events_are_kept_and_may_answer_with_an_in_app(call, sandbox):
     assert call("postEvent", event="Other", attributes={}).code == 210
 
 
-def test_what_sdks_call_beyond_the_documents(call, sandbox):
-    call.device("one", userId="Ann")
-    assert call("checkDevice", hwid="one").response == {"exist": True, "push_token_exist": True}
-    assert call("checkDevice", hwid="two").response == {"exist": False, "push_token_exist": False}
-    assert call("getInboxMessages", hwid="one").response["messages"] == []
-    call("setEmailTags", email="a@example.com", tags={"Name": "A"}, userId="Ann")
-    assert sandbox.devices[APP, "a@example.com"].own_tags == {"Name": "A"}
-    call("mergeUser", oldUserId="Ann", newUserId="Cid", merge=True)
-    assert set(sandbox.users) == {(APP, "Cid")}
-    call("deleteEmail", email="a@example.com")
-    call("deleteDevice", hwid="one")
-    assert not sandbox.devices
-
-
 @pytest.mark.parametrize("hwid", ["", "x" * 300, "nul\x00", "\ud83d", 5, None, ["x"], {"a": 1}])
 def test_hwids_that_are_none_are_refused(call, sandbox, hwid):
     assert call("registerDevice", hwid=hwid, device_type=3).code == 210

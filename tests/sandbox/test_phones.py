@@ -36,6 +36,8 @@ def test_a_page_sees_devices_once_and_pushes_as_they_come(call):
             "Age": 5,
         },
         "model": "Pixel",
+        "test_device": False,
+        "letters": [],
     }
     (code,) = call.message(title="Hi").response["Messages"]
     again = poll(call, f"?since={first['sequence']}&devices={first['devices_version']}")

@@ -18,6 +18,13 @@ const LABELS = {
   case_sensitive: ["Texts in conditions are compared with regard to case"],
   unset_matches_negative: ["NOTEQ and NOTIN match devices without the tag"],
 };
+// What an entry of each kind is called, and how its value is written: a text, or JSON.
+const ENTRIES = {
+  in_apps: ["In-app message", "Event", "Code"],
+  zones: ["Geozone", "Name", "Latitude, longitude, metres"],
+  popups: ["Popup", "Code", "JSON with content"],
+  features: ["Feature", "Name", "JSON"],
+};
 const CHOICES = {
   http: "is HTTP 429",
   envelope: "is HTTP 200, status 210",
@@ -155,6 +162,35 @@ function drawTags({ tags, types }) {
   page.noTags.hidden = entries.length > 0;
 }
 
+function drawEntries(entries) {
+  fillSelect(page.entryTable, Object.keys(entries).map((table) => [table, (ENTRIES[table] || [table])[0]]));
+  const rows = Object.entries(entries).flatMap(([table, known]) =>
+    Object.entries(known).filter(([, value]) => value !== null).map(([name, value]) => {
+      const [kind] = ENTRIES[table] || [table];
+      const remove = () => ask({ do: "set_entry", table, name, value: null });
+      const words = `${kind} · ${typeof value === "string" ? value : JSON.stringify(value)}`;
+      return row(`${table} ${name}`, name, words.slice(0, 300), "", button("Remove", `Remove ${kind} ${name}`, remove));
+    }),
+  );
+  replaceRows(page.entries, rows);
+  entryTableChanged();
+}
+
+function entryTableChanged() {
+  const [, name, value] = ENTRIES[page.entryTable.value] || ["", "Name", "JSON"];
+  write(page.entryNameLabel, name);
+  write(page.entryValueLabel, value);
+}
+
+// The value that was written. Throws a SyntaxError for what is no JSON.
+function entryValue() {
+  const text = page.entryValue.value.trim();
+  if (page.entryTable.value === "in_apps") return text;
+  if (page.entryTable.value !== "zones") return JSON.parse(text);
+  const [lat, lng, range] = text.split(",").map((each) => (each.trim() ? Number(each) : NaN));
+  return { lat, lng, range };
+}
+
 function drawMessages(messages) {
   const rows = messages.map((each) => {
     const due = `${each.status} · due ${formatted(moments, each.due_at)}`;
@@ -253,6 +289,7 @@ function draw(given) {
   const { catalogue, methods, applications } = given;
   whenChanged("choices", { catalogue, methods, applications, types }, drawChoices);
   whenChanged("faults", given.faults, drawFaults);
+  whenChanged("entries", given.entries, drawEntries);
   whenChanged("tags", { tags: given.tags, types }, drawTags);
   whenChanged("messages", given.messages, drawMessages);
   whenChanged("requests", given.requests, drawRequests);
@@ -380,6 +417,21 @@ page.tagForm.addEventListener("submit", async (event) => {
   if (await ask({ do: "set_tag_type", name: page.tagName.value, type: Number(page.tagType.value) })) {
     announce(`Declared ${page.tagName.value}.`);
     page.tagForm.reset();
+  }
+});
+page.entryTable.addEventListener("change", entryTableChanged);
+page.entryForm.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  let value;
+  try {
+    value = entryValue();
+  } catch {
+    complain("The value is no JSON.", true);
+    return;
+  }
+  if (await ask({ do: "set_entry", table: page.entryTable.value, name: page.entryName.value, value })) {
+    announce(`Set ${page.entryName.value}.`);
+    page.entryName.value = page.entryValue.value = "";
   }
 });
 page.clearFaults.addEventListener("click", () => {

@@ -14,6 +14,8 @@ const FRESH_MS = 2500;
 const ANNOUNCE_MS = 1500;
 const LONGEST = { line: 300, body: 2000, payload: 50000, tags: 100, buttons: 10 };
 
+const LETTER_STATES = new Map([[1, "unread"], [2, "read"], [3, "opened"]]);
+
 // `devices=-1` is a version no sandbox has, so the answer carries the devices.
 const NO_VERSION = -1;
 
@@ -62,6 +64,7 @@ const known = {
   // Of the newest push; the sandbox counts them from 1, so it is their number too.
   sequence: 0,
   devicesVersion: NO_VERSION,
+  now: "",
   loaded: false,
   clock: "",
   applications: [],
@@ -242,6 +245,8 @@ function makeCard(id, device) {
     language: find(".card-language"),
     application: find(".card-application"),
     tags: find(".card-tags"),
+    letters: find(".card-letters"),
+    test: find(".card-test"),
     clock: find(".bar-clock"),
     screen: find(".screen"),
     empty: find(".screen-empty"),
@@ -251,6 +256,7 @@ function makeCard(id, device) {
     device: null,
     platformDrawn: device.platform,
     tagsDrawn: null,
+    lettersDrawn: null,
     latest: 0,
     freshTimer: 0,
   };
@@ -273,6 +279,7 @@ function drawDevice(card, device) {
   write(card.platform, label);
   writeOrHide(card.model, model);
   card.state.hidden = subscribed;
+  card.test.hidden = device.test_device !== true;
   writeOrHide(card.user, user);
   write(card.hwid, hwid);
   card.hwid.title = hwid;
@@ -281,6 +288,27 @@ function drawDevice(card, device) {
   writeOrHide(card.badge, badge > 999 ? "999+" : badge ? String(badge) : "");
   card.badge.setAttribute("aria-label", `badge ${badge}`);
   drawTags(card, isRecord(device.tags) ? device.tags : {});
+}
+
+// What lies in the app's inbox; what has passed its time is still in the document until something changes.
+function drawLetters(card) {
+  const now = Date.parse(known.now);
+  const letters = (Array.isArray(card.device.letters) ? card.device.letters : []).filter(
+    (letter) => isRecord(letter) && !(Date.parse(letter.removed_at) <= now),
+  );
+  const drawn = asText(letters, LONGEST.payload);
+  if (card.lettersDrawn === drawn) return;
+  card.lettersDrawn = drawn;
+  card.letters.hidden = letters.length === 0;
+  write(card.letters.firstElementChild, `${letters.length} in the inbox`);
+  const items = letters.slice(0, LONGEST.tags).map((letter) => {
+    const item = make("li", "tag");
+    item.dir = "auto";
+    const words = [asText(letter.title, LONGEST.line), asText(letter.text, LONGEST.line)].filter(Boolean).join(" · ");
+    item.append(make("span", "tag-name", LETTER_STATES.get(letter.status) || "?"), " ", make("span", "tag-value", words));
+    return item;
+  });
+  card.letters.lastElementChild.replaceChildren(...items);
 }
 
 function drawTags(card, tags) {
@@ -416,6 +444,7 @@ function drawCards(freshIds) {
     const device = known.devices.get(id);
     const card = cardOf(id, device);
     drawDevice(card, device);
+    drawLetters(card);
     drawInbox(card, known.inboxes.get(id), freshIds.has(id));
     write(card.clock, known.clock);
     writeOrHide(card.application, known.applications.length > 1 ? asText(device.application, 40) : "");
@@ -580,6 +609,7 @@ function take(answer) {
   const applications = listOf(answer.applications).filter(isRecord);
   const changed = clock !== known.clock || asText(applications, Infinity) !== asText(known.applications, Infinity);
   known.clock = clock;
+  known.now = answer.now;
   known.applications = applications;
   if (Array.isArray(answer.devices)) takeDevices(answer.devices);
   const arrived = takePushes(listOf(answer.pushes));

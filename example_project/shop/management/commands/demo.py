@@ -37,8 +37,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--record", default="", help="a file that the sandbox appends each call to")
 
-    def handle(self, *args: Any, port: int, **options: Any) -> None:
+    def handle(self, *args: Any, port: int, record: str, **options: Any) -> None:
         folder = settings.DEMO_FOLDER
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number in ENDINGS:
@@ -56,6 +57,7 @@ class Command(BaseCommand):
                 "--until-stdin-ends",
                 "--application", application.code,
                 "--api-token", application.api_token, "--device-token", application.device_token,
+                *(["--record", record] if record else []),
             ],
             # It ends with this process, however that ends.
             stdin=subprocess.PIPE,
@@ -75,6 +77,7 @@ class Command(BaseCommand):
                 f"\n  Admin    http://{HOST}:{port}/admin/    (login admin / admin)"
                 f"\n  Gateway  http://{HOST}:{port}/json/1.3/<method>"
                 f"\n  Phones   http://{HOST}:{sandbox_port}/"
+                f"\n  Shop     http://{HOST}:{port}/shop/     (a page with the web SDK)"
                 "\n\n  Ctrl-C ends the demo.\n"
             )
             self.stdout.flush()

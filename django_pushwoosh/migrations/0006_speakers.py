@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('django_pushwoosh', '0003_delivery'),
+        ('django_pushwoosh', '0005_statistics'),
     ]
 
     operations = [
