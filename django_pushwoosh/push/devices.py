@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import DatabaseError, OperationalError, connections, router, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connections, router, transaction
 from django.utils import timezone
 
 from django_pushwoosh.conf import DEFAULT_ALIAS, settings
@@ -214,6 +214,9 @@ def queue_incoming(
         if not has_lost(error):
             # It was the beginning or the commit that failed, not the mirror.
             raise
+        failure = error
+    except IntegrityError as error:
+        # Whoever made it was deleted meanwhile; some databases look at that when they commit.
         failure = error
     if failure is not None:
         queue_unmirrored(call, using, is_tokenless=is_tokenless)
