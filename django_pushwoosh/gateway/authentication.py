@@ -66,7 +66,8 @@ def identify(request: HttpRequest) -> Caller:
     """Who calls. Raises `Refused` (401, 403) where the secret or the credentials are wrong, or required and missing."""
     rules = settings.speakers
     holds_secret = _holds_secret(request, rules)
-    return Caller(_user_of(request, rules) if rules.authentication else None, holds_secret)
+    is_asked = bool(rules.authentication) or rules.is_authentication_required
+    return Caller(_user_of(request, rules) if is_asked else None, holds_secret)
 
 
 def _holds_secret(request: HttpRequest, rules: Speakers) -> bool:

@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 
 from django_pushwoosh.conf import CODE, Application, settings
 from django_pushwoosh.delivery.discretion import told_without_values
-from django_pushwoosh.gateway.authentication import identify
+from django_pushwoosh.gateway.authentication import Caller, identify
 from django_pushwoosh.gateway.forwarding import forward, needs_permission
 from django_pushwoosh.gateway.lending import Speaker, check_no_secret, lent, speaker_of
 from django_pushwoosh.gateway.parsers import TooLarge, read
@@ -104,7 +104,7 @@ def take(request: HttpRequest, name: str) -> HttpResponse:
     application = _application(arguments)
     speaker = speaker_of(request, application)
     if not is_known:
-        return _unknown(Call(method, application.code, arguments, incoming.raw), application, speaker, request)
+        return _unknown(Call(method, application.code, arguments, incoming.raw), application, speaker, caller, request)
     refusal = refusal_of(method, arguments)
     if refusal:
         raise Refused(ARGUMENT_ERROR, refusal)
@@ -118,11 +118,14 @@ def take(request: HttpRequest, name: str) -> HttpResponse:
     return forward(call, application, speaker, request)
 
 
-def _unknown(call: Call, application: Application, speaker: Speaker, request: HttpRequest) -> HttpResponse:
+def _unknown(
+    call: Call, application: Application, speaker: Speaker, caller: Caller, request: HttpRequest
+) -> HttpResponse:
     """Relay a method that is in no table: with the caller's own token or none, and never one that a server opens."""
     if "auth" in call.arguments:
         raise Refused(403, f"{call.method.name} is called with a server's token; no app may have one.")
     check_no_secret(call, application)
+    call = bound(call, caller)
     own = request.headers.get("Authorization", "") if speaker.holds_token else ""
     return forward(call, application, replace(speaker, own_authorization=own), request)
 

@@ -193,6 +193,11 @@ class TestTheHostsClasses:
             assert sdk.answer["WWW-Authenticate"] == 'Bearer realm="shop"'
         assert sdk.post("getTags", {"request": PHONE}, **{"X-Authorization": "Bearer ada"})["status_code"] == 200
 
+    def test_where_they_are_required_and_nothing_reads_them_nobody_speaks_at_all(self, sdk, wire, rules):
+        rules(GATEWAY_AUTHENTICATION_REQUIRED=True)
+        assert sdk.post("getTags", {"request": PHONE}, **{"X-Authorization": "Bearer ada"})["status_code"] == 401
+        assert wire.sent == []
+
     def test_an_inactive_user_is_nobody(self, sdk, wire, rules, ada):
         rules("Bearer")
         get_user_model().objects.update(is_active=False)
