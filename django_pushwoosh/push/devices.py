@@ -216,11 +216,7 @@ def queue_incoming(
             raise
         failure = error
     except IntegrityError as error:
-<<<<<<< HEAD
-        # What a row refers to was deleted meanwhile; databases say so at the end.
-=======
         # Whoever made it was deleted meanwhile; some databases look at that when they commit.
->>>>>>> h2
         failure = error
     if failure is not None:
         queue_unmirrored(call, using, is_tokenless=is_tokenless)

@@ -125,11 +125,7 @@ class TestRefused:
     def test_all_names_of_a_user_are_looked_at(self, sdk, wire, policy, ada):
         policy()
         flat = {"application": "TEST0-00001"}
-<<<<<<< HEAD
-        many = {**flat, "push_devices": [{"hwid": HWID, "platform": 11}], "tags": {}}
-=======
         many = {**flat, "push_devices": [{"hwid": HWID, "platform": 11, "push_token": "t"}], "tags": {}}
->>>>>>> h2
         assert sdk.post("multiRegisterDevice", {"request": {**many, "user_id": "eve"}}, **ADA)["status_code"] == 403
         assert sdk.post("multiRegisterDevice", {"request": {**many, "user_id": "ada"}}, **ADA)["status_code"] == 200
         assert sdk.post("multiRegisterDevice", {"request": {**many, "user_id": HWID}})["status_code"] == 200
@@ -184,12 +180,8 @@ class TestReplaced:
 
     def test_it_is_written_under_every_name(self, sdk, wire, policy, ada):
         policy("replace")
-<<<<<<< HEAD
-        body = {"application": "TEST0-00001", "user_id": "eve", "push_devices": [{"hwid": HWID, "platform": 11}]}
-=======
         browser = {"hwid": HWID, "platform": 11, "push_token": "t"}
         body = {"application": "TEST0-00001", "user_id": "eve", "push_devices": [browser], "tags": {}}
->>>>>>> h2
         assert sdk.post("multiRegisterDevice", {"request": body}, **ADA)["status_code"] == 200
         assert json.loads(wire.sent[0].body)["request"]["user_id"] == "ada"
 
