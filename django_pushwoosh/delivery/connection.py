@@ -23,6 +23,7 @@ from django_pushwoosh.client import Client, RequestsTransport, Transport
 from django_pushwoosh.conf import Application, settings
 from django_pushwoosh.delivery import outbox
 from django_pushwoosh.delivery.breaker import Breaker
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.governor import Governor, Grant
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.envelope import Answer
@@ -176,8 +177,8 @@ def _kept_books() -> Iterator[None]:
     """What Pushwoosh answered outweighs the governor's books: a slot that is not given back frees itself in time."""
     try:
         yield
-    except DatabaseError:
-        logger.warning("A rate slot could not be given back.", exc_info=True)
+    except DatabaseError as error:
+        logger.warning("A rate slot could not be given back: %s", told_without_values(error))
 
 
 def relay(

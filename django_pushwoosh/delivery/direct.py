@@ -17,6 +17,7 @@ from django.utils import timezone
 from django_pushwoosh.conf import Application
 from django_pushwoosh.delivery import connection
 from django_pushwoosh.delivery.batching import Batch, Kind, request_of
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.settling import Settler, Success
 from django_pushwoosh.models import OutboxEntry
 from django_pushwoosh.protocol.envelope import Answer
@@ -43,7 +44,7 @@ def send(entries: Sequence[OutboxEntry], application: Application, leave: connec
     connection.leave(leave, None)
     try:
         settler.sent(Success(batch, answer, result, started))
-    except (DatabaseError, InterfaceError):
+    except (DatabaseError, InterfaceError) as error:
         # What Pushwoosh said is known, and told; the lease's end brings the entries back, with the same ids.
-        logger.exception("%s was sent, and could not be written down", held[0])
+        logger.error("%s was sent, and could not be written down: %s", held[0], told_without_values(error))
     return answer

@@ -43,9 +43,9 @@ def poll(*, now: datetime, using: str | None = None) -> int:
 def _add_up_or_log(now: datetime, using: str) -> None:
     try:
         statistics.add_up(now=now, using=using)
-    except DatabaseError:
+    except DatabaseError as error:
         # It goes on from where it was, the next time; until then all is counted as it was.
-        logger.warning("Statistics could not be added up.", exc_info=True)
+        logger.warning("Statistics could not be added up: %s", told_without_values(error))
 
 
 def _poll_jobs(applications: Sequence[Application], now: datetime, using: str) -> int:
