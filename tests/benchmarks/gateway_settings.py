@@ -24,6 +24,8 @@ MIDDLEWARE = [
 ROOT_URLCONF = "tests.benchmarks.gateway_urls"
 # Django's own default, a connection for each request, would cost more than anything that is measured here.
 DATABASES = {"default": {**DATABASES["default"], "CONN_MAX_AGE": None}}
+if os.environ.get("BENCH_PREPARED"):
+    DATABASES["default"]["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 5}
 LOGGING = {"version": 1, "disable_existing_loggers": False}
 
 # A body that registers a device once more updates it, as our gateway does; else the peers would refuse it.
