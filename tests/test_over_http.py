@@ -232,5 +232,5 @@ class TestEveryMethod:
         assert sandbox.messages == []
         assert sandbox.devices == {}
 
-    def test_every_method_of_the_table_was_called(self) -> None:
-        assert called == set(METHODS)
+    def test_every_documented_method_was_called(self) -> None:
+        assert called == {name for name, method in METHODS.items() if method.is_documented}

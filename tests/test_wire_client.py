@@ -148,5 +148,5 @@ def test_the_answer_is_read_as_it_is_documented(case: Case) -> None:
 
 def test_every_method_of_the_documents_is_there_with_its_source_and_edits() -> None:
     found = cases()
-    assert {case.method for case in found} == METHODS.keys()
+    assert {case.method for case in found} == {name for name, method in METHODS.items() if method.is_documented}
     assert all(case.source.startswith("seed 00") and case.edits for case in found)
