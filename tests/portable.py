@@ -23,6 +23,8 @@ ELSEWHERE = [
     "tests/gateway/test_fuzz.py",
     "tests/gateway/test_lending.py",
     "tests/gateway/test_openapi.py",
+    "tests/gateway/test_pull_away.py",
+    "tests/gateway/test_traps.py",
 ]
 """These have a server of their own, or nothing to do with one."""
 

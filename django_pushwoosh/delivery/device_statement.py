@@ -60,7 +60,9 @@ class Shape:
     learns: bool
 
 
-def queue(call: Call, application: Application, key: str, *, now: datetime, using: str) -> bool:
+def queue(
+    call: Call, application: Application, key: str, *, now: datetime, using: str, is_tokenless: bool = False
+) -> bool:
     """Note a registration and queue it; False, and nothing done, where that takes the long way."""
     connection = connections[using]
     if connection.vendor != "postgresql" or call.method.name != "registerDevice" or call.raw is None or call.is_replay:
@@ -72,7 +74,7 @@ def queue(call: Call, application: Application, key: str, *, now: datetime, usin
         return False
     fresh = tag_mirror.unlearned(call.application, said.tags, using=using) if said.tags else {}
     user_id = mirror.user_of(arguments)
-    entry = outbox.columns_of(call, key=key, application=application, now=now)
+    entry = outbox.columns_of(call, key=key, application=application, now=now, is_tokenless=is_tokenless)
     shape = Shape(
         columns=tuple(said.columns),
         entry=tuple((name, value) for name, value in entry.items() if name not in _ENTRYS_OWN),

@@ -89,25 +89,26 @@ def entry_of(
     is_tokenless: bool = False,
 ) -> OutboxEntry:
     """The entry for a call, not yet written; one that `is_tokenless` is sent without our device token."""
-    columns = columns_of(call, key=key, application=application, now=now)
+    columns = columns_of(call, key=key, application=application, now=now, is_tokenless=is_tokenless)
     if lane is not None:
         columns["lane"] = lane
-    if is_tokenless or (expires_at is not None and columns["bulk_method"] in BULK_METHODS):
-        # Bulk requests go with our token, and what becomes of an entry in bulk is known too late to expire.
+    if expires_at is not None and columns["bulk_method"] in BULK_METHODS:
+        # What becomes of it in bulk is known too late.
         columns["bulk_method"] = ""
     # What the SDK sent is kept as its bytes; a second, decoded copy would serve nobody.
     arguments = dict(call.arguments) if call.raw is None else {}
     return OutboxEntry(
         **columns,
         arguments=arguments,
-        is_tokenless=is_tokenless,
         expires_at=expires_at,
         dispatch=dispatch,
         chunk=chunk,
     )
 
 
-def columns_of(call: Call, *, key: str, application: Application, now: datetime) -> dict[str, Any]:
+def columns_of(
+    call: Call, *, key: str, application: Application, now: datetime, is_tokenless: bool = False
+) -> dict[str, Any]:
     """What the entry for a call holds that is no default, beside its arguments."""
     return {
         "application": application.code,
@@ -117,7 +118,9 @@ def columns_of(call: Call, *, key: str, application: Application, now: datetime)
         "key": key[:300],
         "lane": Lane.BULK if call.method.name in STATISTICS else Lane.USER_VISIBLE,
         "is_capped": is_capped(call, application),
-        "bulk_method": bulk_method(call),
+        # Bulk requests go with our token.
+        "bulk_method": "" if is_tokenless else bulk_method(call),
+        "is_tokenless": is_tokenless,
         "due_at": now,
         "created_at": now,
     }

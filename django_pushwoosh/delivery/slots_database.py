@@ -33,10 +33,11 @@ class DatabaseSlots:
         self._chance = chance or random.Random()  # noqa: S311
 
     def take(self, account: Account, hold: timedelta) -> Grant | None:
-        for _attempt in range(CHOICES):
+        for attempt in range(CHOICES):
             free = list(self._present(account).filter(free_at__lte=self._now()).order_by("free_at", "pk")[:CHOICES])
             if not free:
-                if self.fill(account):
+                # Somebody else may have made them all since the look.
+                if self.fill(account) or not attempt:
                     continue
                 break
             slot = self._chance.choice(free)

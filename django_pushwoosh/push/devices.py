@@ -195,7 +195,7 @@ def queue_incoming(
     Raises what keeps the call itself from being stored.
     """
     using = router.db_for_write(OutboxEntry)
-    if django_user is None and not is_tokenless and _is_taken_at_once(call, using):
+    if django_user is None and _is_taken_at_once(call, using, is_tokenless=is_tokenless):
         return None
 
     def mirrored() -> Exception | None:
@@ -223,11 +223,13 @@ def queue_incoming(
     return failure
 
 
-def _is_taken_at_once(call: Call, using: str) -> bool:
+def _is_taken_at_once(call: Call, using: str, *, is_tokenless: bool) -> bool:
     """Queue a registration with its trace in the mirror by one statement; false, and nothing done, if none can."""
     application = settings.application(call.application)
     try:
-        return device_statement.queue(call, application, key_of(call), now=timezone.now(), using=using)
+        return device_statement.queue(
+            call, application, key_of(call), now=timezone.now(), using=using, is_tokenless=is_tokenless
+        )
     except DatabaseError:
         # The long way says what is wrong, or does without the mirror.
         return False

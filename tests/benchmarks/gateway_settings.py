@@ -3,7 +3,6 @@
 import os
 from datetime import timedelta
 
-from django_pushwoosh.protocol.calls import METHODS
 from tests.settings import *  # noqa: F403
 from tests.settings import DATABASES, INSTALLED_APPS, PUSHWOOSH
 
@@ -50,8 +49,4 @@ if os.environ.get("BENCH_CACHE"):
         }
     }
 if os.environ.get("BENCH_QUEUE_FIRST"):
-    from dataclasses import replace
-
-    from django_pushwoosh.protocol.methods import Policy
-
-    METHODS["registerDevice"] = replace(METHODS["registerDevice"], policy=Policy.QUEUE)
+    PUSHWOOSH["GATEWAY_POLICIES"] = {"registerDevice": "queue"}

@@ -10,8 +10,6 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_pushwoosh.models import Device, OutboxEntry, TagDefinition, UserLink
-from django_pushwoosh.protocol.calls import METHODS
-from django_pushwoosh.protocol.methods import Policy
 from tests.gateway.conftest import BODIES, HWID, Sdk
 from tests.gateway.wire import Wire
 
@@ -22,11 +20,8 @@ REGISTRATION = {"push_token": "token", "language": "en", "tags": {"Age": 25}, "u
 
 
 @pytest.fixture
-def queue_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
-    row = replace(METHODS["registerDevice"], policy=Policy.QUEUE)
-    monkeypatch.setitem(METHODS, "registerDevice", row)
+def queue_first(settings: Any, wire: Wire) -> None:
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "GATEWAY_POLICIES": {"registerDevice": "queue"}}
 
 
 def statements(work: Callable[[], object]) -> list[str]:
