@@ -38,6 +38,7 @@ PUSHWOOSH = {
     "TRANSPORT": "",
     "ENGINE": "command",
     "CONNECTIONS": 64,
+    "GATEWAY_WEB": "",
 }
 if os.environ.get("BENCH_FORGETS"):
     PUSHWOOSH["RETENTION"] = dict.fromkeys(("SETTLED", "FAILED", "STATISTICS"), timedelta(microseconds=1))
