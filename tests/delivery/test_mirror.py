@@ -412,7 +412,7 @@ names = ["hwid", "device_type", "push_token", "language", "timezone", "tags", "u
 
 
 class TestHostileCalls(TestCase):
-    @hypothesis_settings(max_examples=150, deadline=None, derandomize=True)
+    @hypothesis_settings(max_examples=80, deadline=None, derandomize=True)
     @given(
         method=st.sampled_from(sorted(METHODS)),
         arguments=st.dictionaries(st.sampled_from(names), json_values),

@@ -480,7 +480,7 @@ json_values = st.recursive(
 
 
 class TestHostileAnswers(TestCase):
-    @hypothesis_settings(max_examples=150, deadline=None, derandomize=True)
+    @hypothesis_settings(max_examples=80, deadline=None, derandomize=True)
     @given(
         listed=json_values,
         codes=json_values,

@@ -286,7 +286,7 @@ VALUES = st.recursive(
 ARGUMENTS = st.dictionaries(NAMES, VALUES, max_size=6)
 
 
-@bounded(max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@bounded(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(method=st.sampled_from(WHOLE_TABLE), arguments=ARGUMENTS, authorization=st.sampled_from(STRANGERS))
 def test_no_combination_of_names_borrows_more(method, arguments, authorization, sdk, upstream):
     body = body_of(method, {"application": "TEST0-00001", **arguments})
