@@ -25,7 +25,7 @@ Outcome = TypeVar("Outcome")
 
 
 class StayedHere(Exception):
-    """The outcome of a request that stood by when the worker was told to end: it never left."""
+    """The outcome of a request that stood by when the worker was told to end, or for too long: it never left."""
 
 
 class Senders(Generic[Job, Outcome]):

@@ -38,6 +38,8 @@ from django_pushwoosh.protocol.methods import Rate
 
 logger = logging.getLogger("django_pushwoosh")
 
+LONGEST_STAND_BY = outbox.SLACK / 2
+"""How long after it was begun a request may leave, so that it is settled within its lease."""
 JUST_BEGUN = timedelta(seconds=1)
 """What was begun along with its claim leaves on that lease."""
 LOST = 200
@@ -413,8 +415,12 @@ class Worker:
             return True
         return False
 
-    @staticmethod
-    def _send(job: Job) -> Answer:
+    def _send(self, job: Job) -> Answer:
+        if not isinstance(job, bulk.Report):
+            begun = job.request.sent_at if isinstance(job, bulk.Load) else job.entries[0].begun_at
+            if begun is not None and self._clock() - begun > LONGEST_STAND_BY:
+                # By the time it is answered somebody else could have taken its entries up, and gone past it.
+                raise StayedHere
         is_tokenless = isinstance(job, Batch) and job.is_tokenless
         return connection.send(job.call, job.application, is_tokenless=is_tokenless)
 

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from django_pushwoosh import push
 from django_pushwoosh.conf import settings as ours
 from django_pushwoosh.delivery import outbox
 from django_pushwoosh.delivery.senders import Senders
-from django_pushwoosh.delivery.worker import Worker
+from django_pushwoosh.delivery.worker import LONGEST_STAND_BY, Worker
 from django_pushwoosh.models import BulkRequest, OutboxEntry, ScheduledMessage
 from django_pushwoosh.protocol.audience import EVERYONE
 from django_pushwoosh.protocol.calls import Call
@@ -130,6 +131,34 @@ def test_as_many_are_in_flight_as_may_be(hall: Hall) -> None:
     assert not meeting.broken
     assert hall.most == 4
     assert statuses() == {Status.SENT: 12}
+
+
+def test_nothing_leaves_that_stood_by_for_too_long(hall: Hall) -> None:
+    """Behind slow answers it would leave after its lease, when others may have gone past it."""
+    say(*(event(f"phone{number}") for number in range(12)))
+    now = [timezone.now()]
+    left: dict[str, datetime] = {}
+
+    def pass_time() -> None:
+        now[0] += LONGEST_STAND_BY + timedelta(seconds=1)
+
+    slow = threading.Barrier(4, pass_time)
+
+    def meanwhile(arguments: dict[str, Any]) -> None:
+        if arguments["hwid"] in first:
+            slow.wait(PATIENCE)
+        else:
+            left[arguments["hwid"]] = now[0]
+
+    first = {f"phone{number}" for number in range(4)}
+    hall.meanwhile = meanwhile
+    Worker(clock=lambda: now[0]).drain()
+
+    assert statuses() == {Status.SENT: 12}
+    begun = dict(OutboxEntry.objects.values_list("key", "begun_at"))
+    assert len(left) == 8
+    for hwid, at in left.items():
+        assert at - begun[outbox.device_key(APPLICATION, hwid)] <= LONGEST_STAND_BY
 
 
 def test_connections_are_kept_open(hall: Hall) -> None:
