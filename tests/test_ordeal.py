@@ -39,7 +39,7 @@ def test_no_label_is_wrong_after_a_small_ordeal(tmp_path: Path, capsys: pytest.C
         with field.open():
             field.trouble(probability=0.03, jitter=0.2)
             workers = [field.start_worker() for _ in range(2)]
-            with field.writing("one", **WRITING) as writer:
+            with field.writing("one", **WRITING) as written:
                 for worker in workers:
                     until(lambda: field.is_delivering, 30, "the first deliveries")
                     field.kill(worker, chance)
@@ -48,7 +48,7 @@ def test_no_label_is_wrong_after_a_small_ordeal(tmp_path: Path, capsys: pytest.C
                 until(lambda: field.is_paused, 20, "the pause")
                 field.pardon(condemned)
                 field.hand("unpause")
-                assert writer.wait(60) == 0
+                written(60)
             field.calm()
             assert [worker.end() for worker in workers] == [0, 0]
             if field.is_paused:

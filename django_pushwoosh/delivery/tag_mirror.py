@@ -146,11 +146,14 @@ def learn_types(application: str, values: Mapping[str, Any], *, using: str | Non
 
 
 def unlearned(application: str, values: Mapping[str, Any], *, using: str) -> dict[str, int]:
-    """The names that are not known to be in the table, with the types of their values."""
+    """The names that are not known to be in the table, with the types of their values.
+
+    In one order: whoever wrote the same names in another would wait for this one, and this one for them.
+    """
     seen = _known.get((using, application), ())
     return {
         name: tag_rules.infer_type(value).value
-        for name, value in values.items()
+        for name, value in sorted(values.items())
         if name not in seen and value is not None and 0 < len(name) <= 255 and is_storable(name)
     }
 

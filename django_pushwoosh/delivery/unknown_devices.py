@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connections, router, transaction
 from django.db.models import Q
 
 from django_pushwoosh.delivery import outbox
@@ -35,7 +35,8 @@ def note(entry: OutboxEntry, listed: Iterable[str], dispatch: Dispatch | None, *
     """Mark the devices that the answer to a message lists, and tell `devices_unknown` after the commit.
 
     Of what the answer lists, only the message's own recipients count, so that no answer reaches further than its
-    request. A device that was registered since the message left, or whose registration is on its way, stays as it is.
+    request. A device that was registered since the message left, or whose registration is on its way, stays as it is;
+    so does one that somebody else is changing at this moment.
     """
     names = _recipients(entry.call).intersection(listed)
     if not names:
@@ -83,14 +84,18 @@ def _spellings(token: str) -> set[str]:
 
 
 def _mark(entry: OutboxEntry, pks: set[int], since: datetime, now: datetime) -> list[str]:
-    """Mark those of the devices that may be marked; their hwids."""
-    devices = Device.objects.using(entry._state.db).filter(Among("pk", pks), unsubscribed_at=None)
-    candidates = [
-        device
-        for device in devices.only("hwid", "created_at", "updated_at").order_by("pk").select_for_update()
-        # Whatever changed since may have been a registration; whatever is new may not have arrived there.
-        if device.updated_at < since and device.created_at < since - TAKING_IN
-    ]
+    """Mark those of the devices that may be marked; their hwids.
+
+    Whom somebody else has locked is about to change, and stays as it is: to wait for one device while holding another
+    could cost whoever wants both a deadlock. The next message tells again.
+    """
+    using = entry._state.db or router.db_for_write(Device)
+    skips = connections[using].features.has_select_for_update_skip_locked
+    devices = Device.objects.using(using).filter(Among("pk", pks), unsubscribed_at=None)
+    # Whatever changed since may have been a registration; whatever is new may not have arrived there.
+    lately = since - TAKING_IN
+    may_be = devices.filter(updated_at__lt=since, created_at__lt=lately).exclude(registered_at__gte=lately)
+    candidates = list(may_be.only("hwid").order_by("pk").select_for_update(skip_locked=skips))
     registering = _registering(entry, candidates, since) if candidates else set()
     unknown = [device for device in candidates if outbox.device_key(entry.application, device.hwid) not in registering]
     if unknown:

@@ -74,6 +74,7 @@ class Device(MirroredModel):
     unsubscribed_at = models.DateTimeField(_("unsubscribed at"), null=True, blank=True)
     unsubscribed_reason = models.CharField(_("reason"), max_length=255, blank=True)
     opened_at = models.DateTimeField(_("last opened at"), null=True, blank=True)
+    registered_at = models.DateTimeField(_("last registered at"), null=True, blank=True)
     created_at = models.DateTimeField(_("first seen at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("changed at"), auto_now=True)
 

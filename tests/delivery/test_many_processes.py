@@ -13,7 +13,7 @@ def test_greedy_processes_share_one_budget_to_the_last_slot(shared_url: str) -> 
     environment = {**os.environ, "DATABASE_URL": shared_url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     senders = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.governor_run", "60", "2.5"],
+            [sys.executable, "-m", "tests.governor_run", "60", "5"],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

@@ -28,6 +28,7 @@ from django_pushwoosh.models import (
     OutboxEntry,
     ScheduledMessage,
     Statistic,
+    TagDefinition,
     UserLink,
 )
 from django_pushwoosh.protocol.audience import Devices
@@ -36,6 +37,7 @@ from django_pushwoosh.protocol.envelope import Answer
 from django_pushwoosh.protocol.errors import InvalidMessage
 from django_pushwoosh.sandbox.app import Sandbox
 from tests.conftest import Clock
+from tests.processes import until
 
 REST = "rest_framework"
 
@@ -274,6 +276,107 @@ def test_a_message_does_not_wait_for_whoever_takes_up_its_recipients_changes() -
     assert waited == [False]
     lanes = OutboxEntry.objects.filter(method="setTags").order_by("pk").values_list("lane", flat=True)
     assert list(lanes) == [OutboxEntry.Lane.USER_VISIBLE, OutboxEntry.Lane.TRANSACTIONAL]
+
+
+def test_whoever_changes_devices_loses_no_deadlock_to_the_answers_that_tell_of_them(
+    sandbox: Sandbox, clock: Clock
+) -> None:
+    """Messages that shared a request name devices in any order, and what became of them is written down at once."""
+    hwids = ["one", "two"]
+    Device.objects.bulk_create(
+        Device(application="TEST0-00001", hwid=hwid, platform=3, push_token=hwid, created_at=clock.now)
+        for hwid in hwids
+    )
+    Device.objects.update(created_at=clock.now - timedelta(days=9), updated_at=clock.now - timedelta(days=9))
+    for hwid in reversed(hwids):
+        push.send("Hello", to=Devices([hwid]))
+    worker_is_through = threading.Event()
+
+    def change() -> None:
+        with transaction.atomic():
+            Device.objects.filter(hwid="one").update(language="nb")
+            is_changing.set()
+            assert worker_is_through.wait(10), "the worker waits for a device"
+            Device.objects.filter(hwid="two").update(language="nb")
+
+    def deliver() -> None:
+        assert is_changing.wait(10)
+        Worker().drain()
+        worker_is_through.set()
+
+    is_changing = threading.Event()
+    together(change, deliver)
+
+    assert {message.status for message in ScheduledMessage.objects.all()} == {ScheduledMessage.Status.SENT}
+    reachable = {device.hwid: device.is_subscribed for device in Device.objects.all()}
+    assert reachable == {"one": True, "two": False}
+    assert [device.language for device in Device.objects.all()] == ["nb", "nb"]
+
+
+def test_new_tags_that_are_said_in_any_order_cost_nobody_a_deadlock() -> None:
+    """Both wait for a third, and so have begun, before either can go on."""
+    names = ["first", "middle", "last"]
+    for hwid in ("one", "two"):
+        Device.objects.create(application="TEST0-00001", hwid=hwid, platform=3)
+    is_held, both_wait = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            TagDefinition.objects.create(application="TEST0-00001", name="middle", type=1)
+            is_held.set()
+            assert both_wait.wait(20)
+
+    def watch() -> None:
+        until(lambda: waiting_for_locks() >= 2, 10, "that both wait")
+        both_wait.set()
+
+    def say(hwid: str, tags: dict[str, int]) -> None:
+        assert is_held.wait(10)
+        push.set_tags_of_many([(hwid, tags)])
+
+    forwards = dict.fromkeys(names, 1)
+    together(hold, watch, lambda: say("one", forwards), lambda: say("two", dict(reversed(forwards.items()))))
+
+    assert {each.name for each in TagDefinition.objects.all()} == set(names)
+
+
+def test_a_look_at_a_device_waits_for_nobody_who_changes_it(clock: Clock) -> None:
+    """An SDK waits behind it; that it registered is noted once Pushwoosh has taken it."""
+    told = {"hwid": "phone", "device_type": 3, "push_token": "token"}
+    register = Call(METHODS["registerDevice"], "TEST0-00001", told)
+    push.mirror_call(register)
+    now = clock.advance(hours=1)
+    looks: list[push.Standing] = []
+    is_held, is_looked_at = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Device.objects.update(badge=3)
+            is_held.set()
+            assert is_looked_at.wait(10), "the look waits"
+
+    def look() -> None:
+        assert is_held.wait(10)
+        looks.append(push.standing_of(register))
+        is_looked_at.set()
+
+    together(hold, look)
+    push.mirror_call(register, looks[0])
+
+    device = Device.objects.get()
+    assert (device.badge, device.registered_at) == (3, now)
+
+
+def waiting_for_locks() -> int:
+    asked = {
+        "postgresql": "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        "mysql": "SELECT variable_value FROM information_schema.global_status"
+        " WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'",
+    }
+    with connections["default"].cursor() as cursor:
+        cursor.execute(asked[connections["default"].vendor])
+        return int(cursor.fetchone()[0])
 
 
 def noted(method: str, **arguments: object) -> Callable[[], object]:

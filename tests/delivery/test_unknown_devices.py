@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -240,6 +241,35 @@ def test_a_registration_takes_a_while_to_be_known(
     run_outbox()
 
     assert device("phone").is_subscribed is is_subscribed
+
+
+@pytest.mark.parametrize(("minutes", "is_subscribed"), [(4, True), (6, False)])
+def test_so_does_one_that_was_relayed_and_said_nothing_new(
+    sandbox: Sandbox, faults: Faults, clock: Clock, minutes: int, is_subscribed: bool
+) -> None:
+    mirrored(clock, "phone")
+    said = {"hwid": "phone", "device_type": 3, "push_token": "token of phone"}
+    push.mirror_call(Call(METHODS["registerDevice"], APPLICATION, said))
+    clock.advance(minutes=minutes)
+    push.send("Hello", to=device("phone"))
+    faults.next(answered({"": ["phone"]}))
+    run_outbox()
+
+    assert device("phone").is_subscribed is is_subscribed
+
+
+def test_a_device_that_is_marked_while_its_registration_is_relayed_is_reachable_after(clock: Clock) -> None:
+    """What Pushwoosh said of it before it took the registration is no longer so."""
+    mirrored(clock, "phone")
+    said = {"hwid": "phone", "device_type": 3, "push_token": "token of phone"}
+    register = Call(METHODS["registerDevice"], APPLICATION, said)
+    standing = push.standing_of(register)
+    now = clock.advance(seconds=1)
+    Device.objects.update(unsubscribed_at=now, unsubscribed_reason=unknown_devices.REASON, updated_at=now)
+    # As where a database does not note it with the look, or somebody held the row.
+    push.mirror_call(register, replace(standing, noted_at=None))
+
+    assert device("phone").is_subscribed
 
 
 def test_a_refused_registration_protects_nobody(sandbox: Sandbox, faults: Faults, clock: Clock) -> None:

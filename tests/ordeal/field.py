@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,10 @@ class Worker:
     @property
     def has_ended(self) -> bool:
         return self._process.poll() is not None
+
+
+def _ends_well(process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+    assert process.wait(seconds) == 0, log.read_text()[-4000:]
 
 
 def _children(pid: int) -> list[int]:
@@ -151,12 +156,13 @@ class Field:
         return worker
 
     @contextmanager
-    def writing(self, name: str, *, broker: str = "memory://", **given: Any) -> Iterator[subprocess.Popen[bytes]]:
-        """A writer (see `writing`), which has to come to its own end."""
+    def writing(self, name: str, *, broker: str = "memory://", **given: Any) -> Iterator[Callable[[float], None]]:
+        """A writer (see `writing`), which has to come to its own end: what this gives waits for it so many seconds."""
         asked = json.dumps({"name": name, **given})
         command = ["-m", "tests.ordeal.writing", asked, str(self.folder / f"{name}.written")]
-        with running(command, self.folder / f"{name}.log", self.environment(broker=broker)) as process:
-            yield process
+        log = self.folder / f"{name}.log"
+        with running(command, log, self.environment(broker=broker)) as process:
+            yield partial(_ends_well, process, log)
 
     def hand(self, *errand: str, broker: str = "memory://") -> None:
         """What a person does (see `hand`)."""
@@ -164,7 +170,7 @@ class Field:
         log = self.folder / f"hand-{self._errands}.log"
         command = ["-m", "tests.ordeal.hand", *errand]
         with running(command, log, self.environment(broker=broker)) as process:
-            assert process.wait(120) == 0, log.read_text()[-4000:]
+            _ends_well(process, log, 120)
 
     # What is done to them
 
