@@ -203,11 +203,11 @@ class Settings:
 
     def _once(self, read: Callable[[], Value]) -> Value:
         """What `read` makes of the present settings; made anew where Django's settings name another dictionary."""
-        present = self._all
+        present = getattr(django_settings, "PUSHWOOSH", None)
         known, values = self._read
         if known is not present:
             values = {}
-            self._read = present, values
+            self._read = self._all, values
         name = read.__name__
         if name not in values:
             values[name] = read()

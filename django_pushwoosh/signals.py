@@ -2,7 +2,7 @@
 
 from django.dispatch import Signal
 
-entry_queued = Signal()
+entry_queued = Signal(use_caching=True)
 """After the commit that queued something: `using`, the database's alias. The engines wake up by it."""
 
 devices_unknown = Signal()

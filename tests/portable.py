@@ -14,16 +14,23 @@ from tests.servers import answers
 ROOT = Path(__file__).parent.parent
 PORTABLE = ["tests/models", "tests/delivery", "tests/gateway", "tests/admin"]
 ELSEWHERE = [
+    "tests/admin/test_composer.py",
+    "tests/admin/test_warnings.py",
     "tests/delivery/test_bell.py",
+    "tests/delivery/test_breaker.py",
     "tests/delivery/test_cap_over_http.py",
+    "tests/delivery/test_engines.py",
     "tests/delivery/test_senders.py",
     "tests/gateway/test_addresses.py",
     "tests/gateway/test_bad_input.py",
     "tests/gateway/test_bodies.py",
+    "tests/gateway/test_callers.py",
     "tests/gateway/test_fuzz.py",
     "tests/gateway/test_lending.py",
     "tests/gateway/test_openapi.py",
     "tests/gateway/test_pull_away.py",
+    "tests/gateway/test_speakers.py",
+    "tests/gateway/test_throttle.py",
     "tests/gateway/test_traps.py",
 ]
 """These have a server of their own, or nothing to do with one."""

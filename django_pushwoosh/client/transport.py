@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -50,7 +51,10 @@ class RequestsTransport:
         until = time.monotonic() + 2 * timeout[0] + timeout[1]
         try:
             # Prepared by itself: what a Session would merge into it at every call, cookies above all, we have none of.
-            request = requests.Request(verb, url, {**session.headers, **headers}, data=body or None).prepare()
+            request = self._addressed(verb, url).copy()
+            request.prepare_headers({**session.headers, **headers})
+            request.prepare_body(body or None, None)
+            request.prepare_auth(None)
             with session.send(
                 request,
                 timeout=timeout,
@@ -77,6 +81,17 @@ class RequestsTransport:
             if type(error).__module__.startswith("urllib3"):
                 raise ConnectionLost(_named(error)) from error
             raise
+
+    @staticmethod
+    @lru_cache(maxsize=128)
+    def _addressed(verb: str, url: str) -> requests.PreparedRequest:
+        """A request without headers and body. To read an address takes as long as to fill the rest in."""
+        request = requests.PreparedRequest()
+        request.prepare_method(verb)
+        request.prepare_url(url, None)
+        request.prepare_headers(None)
+        request.prepare_cookies(None)
+        return request
 
     def _session(self) -> requests.Session:
         # A socket shared with a forked child would mix two conversations.

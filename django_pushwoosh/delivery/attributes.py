@@ -18,6 +18,8 @@ _TEXTS = {
     "app_version": "app_version",
     "v": "sdk_version",
 }
+NAMES = (*_TEXTS.values(), "utc_offset_seconds")
+"""What `of` may find."""
 _LENGTHS = {name: Device._meta.get_field(name).max_length or 255 for name in _TEXTS.values()}  # type: ignore[union-attr]
 _COLUMNS = frozenset(
     {*_TEXTS, "application", "hwid", "push_token", "device_type", "timezone", "tags", "userId", "badge", "auth"}

@@ -3,8 +3,8 @@
 All writes go through querysets, which fire no model signals. Values from SDKs are hostile until proven otherwise:
 what does not fit a column is left out or cut, and never fails a call.
 
-A call that is queued is noted in the same transaction; one that is relayed, once Pushwoosh has taken it. A queued call
-that is sent late is not noted again.
+A call that is queued is noted in the same transaction; one that is relayed, once Pushwoosh has taken it (but for a
+registration's time, see `standing`). A queued call that is sent late is not noted again.
 
 What `note` leaves behind, whichever way it is written:
 
@@ -188,7 +188,8 @@ def _link_locked(
         return current
     is_nobody = user_id in ("", device.hwid)
     if current is not None or not is_nobody:
-        # Whoever notes registrations in one statement sees by the row that links have changed (`device_statement`).
+        # By it a registration that was held against the row sees that links have changed (`standing.note_registered`),
+        # and one that is sent again that the device has spoken.
         Device.objects.using(using).filter(pk=device.pk).update(updated_at=now)
     if current is not None:
         links.filter(pk=current.pk).update(until=now, is_open=None)
@@ -280,8 +281,10 @@ def _note(application: str, said: Said, now: datetime, using: str, django_user: 
     elif said.is_replay:
         changes = _of_a_replay(device, changes, now)
     changes = {name: value for name, value in changes.items() if tag_mirror.differs(getattr(device, name), value)}
-    # Registering is noted even where it says nothing new: what Pushwoosh did not know of before, it knows now.
-    if changes or said.method == "registerDevice":
+    if said.method == "registerDevice":
+        # Noted even where it says nothing new: what Pushwoosh did not know of before, it knows now.
+        changes["registered_at"] = now
+    if changes:
         devices.filter(pk=device.pk).update(**changes, updated_at=now)
         for name, value in changes.items():
             setattr(device, name, value)
@@ -341,7 +344,7 @@ def _changes(device: Device, said: Said, now: datetime) -> dict[str, Any]:
 def _of_a_replay(device: Device, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
     """What a registration that is sent again may change: of what the device said meanwhile, nothing."""
     lately = now - RETRIED_WITHIN
-    if device.updated_at < lately:
+    if max(device.updated_at, device.registered_at or device.updated_at) < lately:
         return changes
     left = {name: value for name, value in changes.items() if name in ("tags", "extra", "push_token")}
     left |= {name: value for name, value in changes.items() if getattr(device, name) in ("", None)}

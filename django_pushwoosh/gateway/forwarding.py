@@ -7,6 +7,7 @@ the SDK is told 200 either way, for it would not try again.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
@@ -46,7 +47,11 @@ def forward(call: Call, application: Application, speaker: Speaker, request: Htt
     standing = push.standing_of(call)
     if standing.has_to_wait:
         return _queued(call, speaker)
-    return _relayed(call, speaker, request, standing, may_queue=True)
+    try:
+        return _relayed(call, speaker, request, standing, may_queue=True)
+    except BaseException:
+        _mirrored(call, lambda: push.mirror_refusal(standing))
+        raise
 
 
 def _policy_of(method: Method) -> Policy:
@@ -81,7 +86,8 @@ def _relayed(
     failure = failure_of(call, answer)
     is_readable = _is_readable(answer, body)
     if failure is None and (is_readable or call.method.answer is Shape.ANY):
-        _mirror(call, speaker, standing)
+        if call.method.name in METHODS:
+            _mirrored(call, lambda: push.mirror_call(call, standing, django_user=speaker.user))
         if not is_readable:
             # It succeeded, but in words that no SDK reads.
             return accepted()
@@ -89,6 +95,8 @@ def _relayed(
         return _queued(call, speaker)
     elif not is_readable or (may_queue and isinstance(failure, OutcomeUnknown)):
         return _doubtful(call, speaker, may_queue=may_queue)
+    elif standing is not None:
+        _mirrored(call, lambda: push.mirror_refusal(standing))
     return passed_on(http_status, _led_here(body, call, request, is_success=failure is None))
 
 
@@ -122,11 +130,9 @@ def _doubtful(call: Call, speaker: Speaker, *, may_queue: bool) -> HttpResponse:
     return accepted(response_absent=call.method.response_absent)
 
 
-def _mirror(call: Call, speaker: Speaker, standing: push.Standing | None) -> None:
-    if call.method.name not in METHODS:
-        return
+def _mirrored(call: Call, mirror: Callable[[], None]) -> None:
     try:
-        push.mirror_call(call, standing, django_user=speaker.user)
+        mirror()
     except Exception as error:
         logger.error("%s of %s could not be mirrored: %s", *_named(call), told_without_values(error))
 

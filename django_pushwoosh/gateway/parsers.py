@@ -8,16 +8,18 @@ reads: where two parsers could differ over whom a call is about, it is refused.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, RawPostDataException, UnreadablePostError
 
 from django_pushwoosh.conf import settings
-from django_pushwoosh.protocol.envelope import MalformedRequest, is_too_deep, loads
+from django_pushwoosh.protocol.envelope import MOST_DEPTH, MalformedRequest, is_too_deep, loads
 from django_pushwoosh.protocol.methods import Body, Method
 
 SCOPE = (
@@ -39,6 +41,7 @@ SCOPE = (
 
 _SCOPE = {name.lower(): name for name in SCOPE}
 _LETTERS = re.compile(r"[^a-z0-9_]")
+LONGEST_NAME = 64
 _MEMO = "_pushwoosh_incoming"
 
 
@@ -89,14 +92,15 @@ def read(request: HttpRequest, limit: int | None = None) -> Incoming:
 def parse(body: bytes) -> Incoming:
     """What a body says. Raises `MalformedRequest`, with what to send."""
     try:
-        document = loads(body.decode("utf-8-sig"), object_pairs_hook=_Read)
+        document = loads(body.removeprefix(BOM_UTF8).decode(), object_pairs_hook=_object)
     except RecursionError:
         raise MalformedRequest("The body is nested too deeply.") from None
     except ValueError as error:
         raise MalformedRequest(f"The body is not JSON in UTF-8 ({error}).") from None
     if not isinstance(document, dict):
         raise MalformedRequest('The body must be a JSON object: {"request": {…}}.')
-    if is_too_deep(document):
+    # So few brackets open no more levels than are allowed.
+    if body.count(b"{") + body.count(b"[") >= MOST_DEPTH and is_too_deep(document):
         raise MalformedRequest("The body is nested too deeply.")
     _check_names(document)
     is_wrapped = "request" in document
@@ -130,17 +134,20 @@ def _body(request: HttpRequest, limit: int) -> bytes:
     return body
 
 
-class _Read(dict[str, Any]):
-    """A JSON object; `twice` has the names that stand in it more than once, of which the last counts here."""
+class _Ambiguous(dict[str, Any]):
+    """A JSON object in which names stand more than once, those in `twice`; the last of each counts here."""
 
     __slots__ = ("twice",)
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.twice: frozenset[str] = frozenset()
-        if len(self) != len(pairs):
-            times = Counter(name for name, _value in pairs)
-            self.twice = frozenset(name for name, number in times.items() if number > 1)
+        times = Counter(name for name, _value in pairs)
+        self.twice = frozenset(name for name, number in times.items() if number > 1)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Ambiguous(pairs)
 
 
 def _check_names(names: Mapping[str, Any]) -> None:
@@ -149,12 +156,19 @@ def _check_names(names: Mapping[str, Any]) -> None:
     Some take "HWID" for "hwid"; some drop what is no letter for them; of a name that stands twice some take the first.
     """
     for name in names:
-        meant = _SCOPE.get(name) or _SCOPE.get(_LETTERS.sub("", name.casefold()))
+        # A long name is not worth the room to remember it.
+        meant = _meant(name) if len(name) <= LONGEST_NAME else _meant.__wrapped__(name)
         if meant is not None and meant != name:
             raise MalformedRequest(f'Write "{meant}" as it is written here; upper and lower case count.')
     for name in getattr(names, "twice", ()):
         if name in SCOPE:
             raise MalformedRequest(f'"{name}" stands twice in the body; which one counts is anybody’s guess.')
+
+
+@lru_cache(maxsize=1024)
+def _meant(name: str) -> str | None:
+    """The name of the scope that somebody may take a name for."""
+    return _SCOPE.get(name) or _SCOPE.get(_LETTERS.sub("", name.casefold()))
 
 
 def _push_devices(arguments: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -39,6 +39,7 @@ ALLOW = "POST, OPTIONS"
 OF_ALL_DEVICES = frozenset({"getTags", "setTags"})
 """Without a hwid these are about all devices of a user."""
 
+_NEGOTIATOR = DefaultContentNegotiation()
 _SHAPES = {"tags": dict, "event": str}
 
 
@@ -54,6 +55,10 @@ class GatewayView(APIView):
     content_negotiation_class = DefaultContentNegotiation
     schema = None
     http_method_names = ["post", "options"]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Nothing is asked of it: the body is read by `parsers`, and who calls is asked by `authentication`."""
+        return Request(request, negotiator=_NEGOTIATOR)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Nothing to negotiate, no version, nobody to log in: `authentication` reads the device token itself."""
@@ -108,7 +113,7 @@ def take(request: HttpRequest, name: str) -> HttpResponse:
     refusal = refusal_of(method, arguments)
     if refusal:
         raise Refused(ARGUMENT_ERROR, refusal)
-    call = Call(method, application.code, arguments, incoming.raw, is_replay="X-Retry-Count" in request.headers)
+    call = Call(method, application.code, arguments, incoming.raw, is_replay="HTTP_X_RETRY_COUNT" in request.META)
     check_no_secret(call, application)
     if name in OF_ALL_DEVICES and not call.hwid:
         is_permitted = _may_reach_beyond(request, method, " without a hwid")

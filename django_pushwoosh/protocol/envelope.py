@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from json import encoder
 from typing import Any
 
@@ -91,12 +92,18 @@ def unwrap(body: bytes) -> dict[str, Any]:
 def loads(text: str, **hooks: Any) -> Any:
     """JSON as SDKs write it; a number too long for an integer is read as nearly it. Raises `ValueError`."""
     try:
-        return json.loads(text, **hooks)
+        return _decoder(**hooks).decode(text)
     except json.JSONDecodeError:
         raise
     except ValueError:
         # Python converts no more than some thousand digits.
-        return json.loads(text, **hooks, parse_int=float)
+        return _decoder(**hooks, parse_int=float).decode(text)
+
+
+@lru_cache(maxsize=8)
+def _decoder(**hooks: Any) -> json.JSONDecoder:
+    """What `json.loads` makes anew for every text that comes with hooks."""
+    return json.JSONDecoder(**hooks)
 
 
 def is_too_deep(document: Any) -> bool:

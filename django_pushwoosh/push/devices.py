@@ -279,7 +279,7 @@ def standing_of(call: Call) -> Standing:
     alone = transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext()
     try:
         with alone:
-            return standing.look(call, application, key_of(call), using=using)
+            return standing.look(call, application, key_of(call), now=timezone.now(), using=using)
     except DatabaseError:
         return Standing(has_to_wait=True, is_known=False)
 
@@ -312,10 +312,13 @@ def mirror_call(call: Call, before: Standing | None = None, *, django_user: Abst
     is_noted = before.is_known and mirror.says_nothing_new(call, before.device, before.user_id, now=now)
     # Whether a link has its Django user already is not seen from here.
     is_noted = is_noted and (django_user is None or call.method.name not in mirror.LINKING)
-    # A registration is noted even so, unless the row has changed since: then it may say something new after all.
-    if is_noted and (before.device is None or standing.touch(before.device, now=now, using=using)):
-        return
-    begun_anew(lambda: mirror.note(call, now=now, using=using, django_user=django_user), using)
+    if not (is_noted and standing.note_registered(before, now=now, using=using)):
+        begun_anew(lambda: mirror.note(call, now=now, using=using, django_user=django_user), using)
+
+
+def mirror_refusal(before: Standing) -> None:
+    """Bring the mirror back to how it was before a relayed call that Pushwoosh did not take."""
+    standing.take_back(before, using=router.db_for_write(Device))
 
 
 def _batches(changes: Iterable[tuple[Device | str, Mapping[str, Any]]]) -> Iterator[Any]:

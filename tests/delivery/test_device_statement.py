@@ -153,14 +153,22 @@ def test_what_sdks_send_is_said_in_one_statement(clock: Clock) -> None:
 
 def test_more_tags_than_are_learned_are_noted_all_the_same(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     emptied()
-    device_statement.statement.cache_clear()
     monkeypatch.setattr(tag_mirror, "MOST_TAGS", 2)
     assert is_one_statement({"hwid": "phone", "device_type": 3, "tags": {"One": 1}}, clock)
     assert is_one_statement({"hwid": "phone", "device_type": 3, "tags": {"Two": 1, "Three": 1}}, clock)
-    device_statement.statement.cache_clear()
 
     assert list(TagDefinition.objects.values_list("name", flat=True)) == ["One"]
     assert Device.objects.get().tags == {"One": 1, "Two": 1, "Three": 1}
+
+
+def test_before_the_migration_a_registration_goes_the_long_way(clock: Clock) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER FUNCTION django_pushwoosh_queue_registration RENAME TO not_there_yet")
+
+    push.queue_incoming(call_of({"hwid": "phone", "device_type": 3, "push_token": "token"}))
+
+    assert Device.objects.get().push_token == "token"
+    assert OutboxEntry.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -83,6 +83,56 @@ def test_what_pushwoosh_refuses_is_told_and_not_mirrored(sdk, wire, faults):
     assert not Device.objects.exists()
 
 
+def test_what_was_refused_is_taken_from_its_replay(sdk, wire, faults, clock):
+    """The first attempt left no trace, not even that the device spoke."""
+    told = {**PHONE, "push_token": "token"}
+    sdk.post("registerDevice", {"request": {**told, "language": "en", "tags": {"Age": 1}}})
+    clock.advance(hours=1)
+    again = {"request": {**told, "language": "no", "tags": {"Age": 2}}}
+    faults.next((200, {}, reply(210, "Not now", None)))
+    assert sdk.post("registerDevice", again)["status_code"] == 210
+    clock.advance(seconds=10)
+    assert sdk.post("registerDevice", again, **{"X-Retry-Count": "1"})["status_code"] == 200
+
+    device = Device.objects.get()
+    assert (device.language, device.tags) == ("no", {"Age": 2})
+
+
+def test_a_device_that_was_refused_has_not_registered(sdk, wire, faults, clock):
+    registered = clock.now
+    sdk.call("registerDevice", push_token="token")
+    clock.advance(hours=1)
+    faults.next((200, {}, reply(210, "Not now", None)))
+    assert sdk.call("registerDevice", push_token="token")["status_code"] == 210
+
+    assert Device.objects.get().registered_at == registered
+
+
+def test_a_device_whose_registration_failed_here_has_not_registered(sdk, wire, clock, monkeypatch):
+    registered = clock.now
+    sdk.call("registerDevice", push_token="token")
+    clock.advance(hours=1)
+
+    def fail(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr("django_pushwoosh.push.relay", fail)
+    assert sdk.call("registerDevice", push_token="token")["status_code"] == 500
+
+    assert Device.objects.get().registered_at == registered
+
+
+def test_a_registration_that_says_nothing_new_is_newer_than_one_sent_again(sdk, wire, clock):
+    told = {**PHONE, "push_token": "token"}
+    for _ in range(2):
+        sdk.post("registerDevice", {"request": {**told, "language": "en"}})
+        clock.advance(hours=1)
+    clock.advance(hours=-1, seconds=10)
+    sdk.post("registerDevice", {"request": {**told, "language": "fr"}}, **{"X-Retry-Count": "1"})
+
+    assert Device.objects.get().language == "en"
+
+
 def test_an_event_of_unknown_outcome_goes_again_unless_the_setting_says_no(sdk, wire, faults, settings):
     faults.next("lose request")
     assert sdk.call("postEvent", event="Bought")["status_code"] == 200

@@ -47,7 +47,7 @@ def test_what_names_no_message_is_nothing(text: object) -> None:
     first=st.integers(0, 0xFFFF),
     rest=st.lists(HEX, min_size=1, max_size=3),
 )
-@hypothesis_settings(derandomize=True)
+@hypothesis_settings(derandomize=True, deadline=None)
 def test_what_is_written_is_read_again(campaign: int, message: int, first: int, rest: list[int]) -> None:
     code = "-".join([f"{first:04X}", *(f"{each:08X}" for each in rest)])
 
@@ -55,7 +55,7 @@ def test_what_is_written_is_read_again(campaign: int, message: int, first: int, 
 
 
 @given(st.text(st.characters(), max_size=60) | st.from_regex(r"[0-9a-zA-Z_-]{0,600}", fullmatch=True))
-@hypothesis_settings(derandomize=True)
+@hypothesis_settings(derandomize=True, deadline=None)
 def test_whatever_comes_is_short_or_nothing(text: str) -> None:
     found = decode(text)
 
