@@ -12,6 +12,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from django_pushwoosh.delivery.discretion import told_without_values
+
 logger = logging.getLogger("django_pushwoosh")
 
 INTERVAL_SECONDS = 0.1
@@ -55,9 +57,10 @@ class Bell:
             self._wanted.clear()
             try:
                 self._ring()
-            except Exception:
-                # Whatever a broker's client raises, the next ring must still come.
-                logger.warning("The wake-up could not be sent; the next sweep finds what waits.", exc_info=True)
+            except Exception as error:
+                # Whatever a broker's client raises, the next ring must still come; its words may hold the broker's URL.
+                told = told_without_values(error)
+                logger.warning("The wake-up could not be sent; the next sweep finds what waits: %s", told)
             if not self._wanted.is_set():
                 self._quiet.set()
             pause.wait(self._interval)

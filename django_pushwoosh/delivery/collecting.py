@@ -11,19 +11,29 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_paused = threading.Lock()
+_lock = threading.Lock()
+_inside = 0
+_is_paused = False
 
 
 @contextmanager
 def collected_afterwards() -> Iterator[None]:
-    """Let no collection begin within the block, if this thread is the first to ask; what it left is collected then."""
-    is_ours = gc.isenabled() and _paused.acquire(blocking=False)
-    if is_ours:
-        gc.disable()
+    """Let no collection begin while any thread is within such a block; what this one left is collected then."""
+    global _inside, _is_paused
+    with _lock:
+        _inside += 1
+        if _inside == 1 and gc.isenabled():
+            gc.disable()
+            _is_paused = True
     try:
         yield
     finally:
-        if is_ours:
-            gc.enable()
-            _paused.release()
+        with _lock:
+            _inside -= 1
+            is_paused = _is_paused
+            if not _inside and _is_paused:
+                gc.enable()
+                _is_paused = False
+        if is_paused:
+            # Also where another thread is within: they could take turns for ever.
             gc.collect(1)

@@ -21,6 +21,7 @@ from django.db.models.signals import post_delete, pre_delete
 
 from django_pushwoosh.conf import settings
 from django_pushwoosh.delivery import statistics
+from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.models import (
     BulkJob,
     BulkJobChunk,
@@ -102,9 +103,9 @@ def purge(
                 return purged
             try:
                 found = _delete_some(old, held, using, purged)
-            except OperationalError:
+            except OperationalError as error:
                 # Somebody else had the rows, or the whole file; there is no hurry.
-                logger.info("Deleting what is old was interrupted.", exc_info=True)
+                logger.info("Deleting what is old was interrupted: %s", told_without_values(error))
                 purged.is_done = False
                 return purged
     return purged

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Generic, TypeVar
 
-STANDING_BY = 1
+STANDING_BY = 3
 """Requests that may stand by, for each connection."""
 GATHER_SECONDS = 0.03
 """How long what came back may wait for more, while there is enough to keep the connections busy."""

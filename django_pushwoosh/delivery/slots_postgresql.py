@@ -49,7 +49,9 @@ class PostgresqlSlots(DatabaseSlots):
     def take(self, account: Account, hold: timedelta) -> Grant | None:
         given = {"account": account.name, "slots": account.slots, "hold": hold}
         row = self._run(TAKE, given)
-        if row is None and self.fill(account):
+        if row is None:
+            self.fill(account)
+            # Also where there was nothing to fill: somebody else may have made them all since the first look.
             row = self._run(TAKE, given)
         return None if row is None else Grant(account.name, row[0], row[1])
 

@@ -12,7 +12,7 @@ import random
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 
@@ -54,6 +54,8 @@ LONG_EMPTY_SECONDS = 1.0
 """The same, for what is not pressing."""
 AHEAD_SECONDS = 0.3
 """How long it takes until what was claimed has left: a claim is dear, and what comes to be urgent waits so long."""
+MANY = 500
+"""Messages, or changes of devices, in one request; more wait behind them, most likely."""
 LEAST_AHEAD, MOST_AHEAD = 2, 16
 """Requests claimed for each connection."""
 
@@ -62,17 +64,22 @@ Lane = OutboxEntry.Lane
 Job = Batch | bulk.Load | bulk.Report
 """What a sender carries."""
 
-BULK = Q(lane=Lane.BULK)
-URGENT = Q(lane=Lane.TRANSACTIONAL)
-SINGLE = Q(bulk_method="")
-MESSAGE = Q(bulk_method="createMessage")
+BULK, BEFORE_BULK = Q(lane=Lane.BULK), Q(lane__lt=Lane.BULK)
+CAPPED = Q(is_capped=True)
+SINGLE = Q(is_capped=False, bulk_method="")
+MESSAGE = Q(is_capped=False, bulk_method="createMessage")
+URGENT, SINGLES, LAST_SINGLES = SINGLE & Q(lane=Lane.TRANSACTIONAL), SINGLE & BEFORE_BULK, SINGLE & BULK
+SMALL_MESSAGES, LAST_MESSAGES = MESSAGE & BEFORE_BULK, MESSAGE & BULK
+FEW = Q(is_capped=False, bulk_method__in=tuple(BULK_METHODS))
+IN_BULK = {method: Q(is_capped=False, bulk_method=method) for method in BULK_METHODS}
 
 
 class Worker:
     """One drain at a time; any number of workers may run on any number of hosts.
 
     `is_ended` is asked before each call, by any thread: once it is true, what has not left goes back into the queue,
-    and what is in flight is finished.
+    and what is in flight is finished. `on_many` is called whenever messages, or changes in bulk, fill a good part of a
+    request; one that `is_assistant` takes up nothing else, and of messages those whose turn under the cap has come.
     """
 
     def __init__(
@@ -83,8 +90,12 @@ class Worker:
         governor: Governor | None = None,
         chance: random.Random | None = None,
         is_ended: Callable[[], bool] = lambda: False,
+        on_many: Callable[[], object] = lambda: None,
+        is_assistant: bool = False,
     ) -> None:
         self._using = using or router.db_for_write(OutboxEntry)
+        self._on_many = on_many
+        self._is_assistant = is_assistant
         self._clock = clock
         self._governor = governor or Governor(using=using)
         self._settler = Settler(self._using, clock, chance or random.Random())  # noqa: S311
@@ -175,18 +186,20 @@ class Worker:
         that have waited for long have their turn all the same, and so have devices that can travel together.
         """
         self._turn = not self._turn
-        singly = (("singles", lambda: self._ungoverned(SINGLE & ~BULK)), ("bulk", lambda: self._load(senders, ~BULK)))
+        singly = (("singles", lambda: self._ungoverned(SINGLES)), ("bulk", lambda: self._load(senders, BEFORE_BULK)))
         sources: list[tuple[str, Callable[[], int]]] = [
-            ("urgent", lambda: self._ungoverned(SINGLE & URGENT)),
-            ("small messages", lambda: self._ungoverned(MESSAGE & ~BULK, limit=outbox.LOOKED_AT)),
+            ("urgent", lambda: self._ungoverned(URGENT)),
+            ("small messages", lambda: self._ungoverned(SMALL_MESSAGES, limit=outbox.LOOKED_AT)),
             ("late messages", lambda: self._governed(TURN)),
             ("reports", lambda: self._reports(senders)),
             *(singly if self._turn else reversed(singly)),
             ("messages", lambda: self._governed(timedelta())),
-            ("last singles", lambda: self._ungoverned(SINGLE & BULK)),
+            ("last singles", lambda: self._ungoverned(LAST_SINGLES)),
             ("last bulk", lambda: self._load(senders, BULK)),
-            ("last messages", lambda: self._ungoverned(MESSAGE & BULK, limit=outbox.LOOKED_AT)),
+            ("last messages", lambda: self._ungoverned(LAST_MESSAGES, limit=outbox.LOOKED_AT)),
         ]
+        if self._is_assistant:
+            sources = [each for each in sources if each[0] in ("late messages", "bulk", "last bulk")]
         return next((found for name, source in sources if (found := self._look(name, source))), 0)
 
     def _look(self, name: str, source: Callable[[], int]) -> int:
@@ -203,10 +216,14 @@ class Worker:
         """Send many devices' changes in one request; where few wait, by themselves."""
 
         def start(application: Application, method: str) -> int:
+            if not self._are_due(application, IN_BULK[method] & lanes):
+                return 0
             load = bulk.load(application, method, lanes, now=self._clock(), using=self._using)
             if load is None:
                 return 0
             senders.start(load)
+            if load.count >= MANY:
+                self._on_many()
             return load.count
 
         for application in self._asked():
@@ -214,13 +231,15 @@ class Worker:
                 name = f"{method} of {application.code} in {lanes}"
                 if found := self._look(name, lambda a=application, m=method: start(a, m)):  # type: ignore[misc]
                     return found
-        return self._ungoverned(Q(bulk_method__in=BULK_METHODS) & lanes)
+        return 0 if self._is_assistant else self._ungoverned(FEW & lanes, [each & lanes for each in IN_BULK.values()])
 
     def _governed(self, waited: timedelta) -> int:
         """Claim messages that count against the cap and have waited for so long: as many as share one request."""
         for application in self._asked():
             now = self._clock()
             if now < self._full_until.get(application.account, now):
+                continue
+            if not self._are_due(application, CAPPED, waited):
                 continue
             first = outbox.first_due(application, now=now - waited, using=self._using)
             if first is None:
@@ -247,15 +266,22 @@ class Worker:
             # Whatever did not fit into one request waits for the next slot.
             self._give_back(ready[1:])
             self._ready.extendleft(ready[:1])
+            if len(heads) >= MANY:
+                self._on_many()
             if heads:
                 return len(heads)
         return 0
 
-    def _ungoverned(self, which: Q, limit: int | None = None) -> int:
-        """Claim what is not capped: a few more than there are connections, so that none of them has to wait."""
+    def _ungoverned(self, which: Q, parts: Sequence[Q] = (), *, limit: int | None = None) -> int:
+        """Claim what is not capped: a few more than there are connections, so that none of them has to wait.
+
+        `parts` is what to look for where no index knows the whole.
+        """
         for application in self._asked():
+            if not any(self._are_due(application, part) for part in parts or [which]):
+                continue
             is_probing = connection.breaker(application.api_root).is_probing_next
-            heads = self._claim(application, 1 if is_probing else limit or self._ahead(), Q(is_capped=False) & which)
+            heads = self._claim(application, 1 if is_probing else limit or self._ahead(), which)
             if heads:
                 self._claimed, self._claimed_at = len(heads), time.monotonic()
                 self._ready.extend(self._requests(heads))
@@ -284,6 +310,9 @@ class Worker:
         # In turns, so that no application waits until another has nothing left.
         self._unpaused = [*self._unpaused[1:], *self._unpaused[:1]]
         return [each for each in self._unpaused if connection.breaker(each.api_root).open_until(now) is None]
+
+    def _are_due(self, application: Application, which: Q, waited: timedelta = timedelta()) -> bool:
+        return outbox.are_due(application, which, now=self._clock() - waited, using=self._using)
 
     def _claim(self, application: Application, limit: int, which: Q, *, begins: bool = False) -> list[OutboxEntry]:
         return outbox.claim(
@@ -522,9 +551,9 @@ class Worker:
             return False
         now = self._clock()
         coming = [each for each in self._full_until.values() if each > now]
-        report_at = bulk.next_due(applications=self._asked(), using=self._using)
-        if report_at is not None:
-            coming.append(report_at)
+        if not self._is_assistant:
+            report_at = bulk.next_due(applications=self._asked(), using=self._using)
+            coming += [report_at] if report_at is not None else []
         wait = min((max(0.01, (each - now).total_seconds()) for each in coming), default=math.inf)
         if wait > left:
             return False

@@ -20,6 +20,7 @@ from typing import Any
 
 from tests.benchmarks.harness import machine
 from tests.benchmarks.upstream import upstream
+from tests.copies import copied
 from tests.processes import running, until
 from tests.servers import AMQP_URL, POSTGRES_URL, answers
 
@@ -126,10 +127,15 @@ def memory(_root: str) -> None:
 
 
 def drain(count: int) -> None:
+    from django_pushwoosh.delivery.assistant import Assistant
     from django_pushwoosh.delivery.worker import Worker
     from django_pushwoosh.models import OutboxEntry
 
-    Worker().drain(linger=60)
+    with Assistant() as assistant:
+        worker = Worker(on_many=assistant.call)
+        # As the command does: what the assistant has in hand, the worker does not wait for.
+        while OutboxEntry.objects.unsettled().exists():
+            worker.drain(linger=60)
     sent = OutboxEntry.objects.filter(status=OutboxEntry.Status.SENT).count()
     if sent != count:
         raise AssertionError(f"{sent} of {count} entries were sent")
@@ -142,7 +148,6 @@ def fill(method: str, arguments: dict[str, Any], count: int, *, empty: bool = Tr
 
     from django_pushwoosh.conf import settings
     from django_pushwoosh.delivery import outbox
-    from django_pushwoosh.models import OutboxEntry
     from django_pushwoosh.protocol.calls import Call
 
     if empty:
@@ -150,18 +155,13 @@ def fill(method: str, arguments: dict[str, Any], count: int, *, empty: bool = Tr
     call = Call.of(method, CODE, **{**arguments, "hwid": f"{method}-0"})
     key = outbox.device_key(CODE, f"{method}-0")
     entry = outbox.enqueue(call, key=key, application=settings.application(), now=timezone.now())
-    columns = [field.column for field in OutboxEntry._meta.concrete_fields if not field.primary_key]
-    told = {
-        "key": f"'{outbox.device_key(CODE, method)}-' || n",
-        "arguments": f"jsonb_set(arguments, '{{hwid}}', to_jsonb('{method}-' || n))",
-    }
+    copied(
+        entry,
+        count - 1,
+        key=f"'{outbox.device_key(CODE, method)}-' || n",
+        arguments=f"jsonb_set(arguments, '{{hwid}}', to_jsonb('{method}-' || n))",
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {OutboxEntry._meta.db_table} ({', '.join(columns)})"
-            f" SELECT {', '.join(told.get(column, column) for column in columns)}"
-            f" FROM {OutboxEntry._meta.db_table}, generate_series(1, %s) n WHERE id = %s",
-            [count - 1, entry.pk],
-        )
         cursor.execute("ANALYZE")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from django_pushwoosh.delivery.bell import Bell
 
 
@@ -39,8 +41,8 @@ def test_many_rings_at_once_are_one_or_two() -> None:
     assert len(rung) == 2
 
 
-def test_a_broker_that_refuses_is_asked_again_at_the_next_ring() -> None:
-    outcomes = iter([ConnectionError("refused"), None])
+def test_a_broker_that_refuses_is_asked_again_at_the_next_ring(caplog: pytest.LogCaptureFixture) -> None:
+    outcomes = iter([ConnectionError("amqp://user:password@broker refused"), None])
     rung: list[object] = []
 
     def ring() -> None:
@@ -56,3 +58,5 @@ def test_a_broker_that_refuses_is_asked_again_at_the_next_ring() -> None:
 
     assert bell.wait(5)
     assert len(rung) == 2
+    assert "ConnectionError" in caplog.text
+    assert "password" not in caplog.text

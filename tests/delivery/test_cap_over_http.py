@@ -15,12 +15,12 @@ REQUESTS = 148
 
 @pytest.mark.parametrize("place", [each for each in ("database", "redis") if each in ("database", *STORES)])
 def test_four_processes_never_send_more_than_the_cap_in_a_minute(place: str, shared_url: str) -> None:
-    """Twenty times as fast as in life, so that a minute takes three seconds."""
+    """Fifteen times as fast as in life, so that a minute takes four seconds."""
     if place == "redis" and not answers(REDIS_URL):
         pytest.skip(f"no server answers at {REDIS_URL}")
     governor = REDIS_URL if place == "redis" else place
 
-    arrivals = counted(shared_url, governor=governor, cap=CAP, requests=REQUESTS, speed=20, seconds=60)
+    arrivals = counted(shared_url, governor=governor, cap=CAP, requests=REQUESTS, speed=15, seconds=60)
 
     assert len(arrivals) == REQUESTS
     assert worst_window(arrivals) == CAP, "never more, and after an idle minute all at once"

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django_pushwoosh import push
 from django_pushwoosh.conf import settings as ours
 from django_pushwoosh.delivery import outbox
-from django_pushwoosh.delivery.senders import Senders
+from django_pushwoosh.delivery.senders import STANDING_BY, Senders
 from django_pushwoosh.delivery.worker import LONGEST_STAND_BY, Worker
 from django_pushwoosh.models import BulkRequest, OutboxEntry, ScheduledMessage
 from django_pushwoosh.protocol.audience import EVERYONE
@@ -278,9 +278,9 @@ def test_a_signal_lets_the_calls_in_flight_finish(hall: Hall, handlers: None, nu
     say(*(event(f"phone{place}") for place in range(20)))
     call_command("pushwoosh_worker")
 
-    # A few that stood by may leave before the signal is heard.
+    # What stood by may leave before the signal is heard.
     sent = statuses()[Status.SENT]
-    assert 4 <= sent <= 8
+    assert 4 <= sent <= 4 * (1 + STANDING_BY) < 20
     assert statuses() == {Status.SENT: sent, Status.QUEUED: 20 - sent}
     assert not OutboxEntry.objects.exclude(lease_owner="").exists()
 

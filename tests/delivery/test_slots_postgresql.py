@@ -137,3 +137,17 @@ def test_threads_that_compete_get_each_slot_once() -> None:
 
     together(*[work] * 4)
     assert len(held) == len(set(held)) == 40
+
+
+@pytest.mark.django_db
+def test_slots_that_somebody_else_has_just_made_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that found none at the same moment one makes them all, and there is nothing left to make."""
+    fill = PostgresqlSlots.fill
+
+    def fill_late(slots: PostgresqlSlots, account: Account) -> bool:
+        fill(slots, account)
+        return fill(slots, account)
+
+    monkeypatch.setattr(PostgresqlSlots, "fill", fill_late)
+
+    assert PostgresqlSlots("default").take(Account("fresh"), timedelta(seconds=1)) is not None

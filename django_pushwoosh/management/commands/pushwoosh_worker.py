@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
+from django_pushwoosh.delivery.assistant import Assistant
 from django_pushwoosh.delivery.discretion import told_without_values
 from django_pushwoosh.delivery.poller import poll
 from django_pushwoosh.delivery.retention import purge
@@ -48,27 +49,33 @@ class Command(BaseCommand):
         ended = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ended.set())
-        worker = Worker(using=database, is_ended=ended.is_set)
-        polled_at = -math.inf
-        purged_at: float | None = None
         self.stdout.write("Delivering; Ctrl-C ends it.")
         self.stdout.flush()
+        if once:
+            Worker(using=database, is_ended=ended.is_set).drain()
+            poll(now=timezone.now(), using=database)
+            return
+        with Assistant(using=database, is_ended=ended.is_set) as assistant:
+            worker = Worker(using=database, is_ended=ended.is_set, on_many=assistant.call)
+            self._deliver(worker, ended, interval, database)
+
+    def _deliver(self, worker: Worker, ended: threading.Event, interval: float, database: str | None) -> None:
+        polled_at = -math.inf
+        purged_at: float | None = None
         while True:
             try:
-                worker.drain(0.0 if once else LINGER_SECONDS, LONGEST_SECONDS)
-                if once or time.monotonic() - polled_at >= POLL_SECONDS:
+                worker.drain(LINGER_SECONDS, LONGEST_SECONDS)
+                if time.monotonic() - polled_at >= POLL_SECONDS:
                     poll(now=timezone.now(), using=database)
                     polled_at = time.monotonic()
-                if not once and (purged_at is None or time.monotonic() - purged_at >= PURGE_SECONDS):
+                if purged_at is None or time.monotonic() - purged_at >= PURGE_SECONDS:
                     is_done = purge(
                         now=timezone.now(), using=database, seconds=PURGED_FOR_SECONDS, is_ended=ended.is_set
                     ).is_done
                     purged_at = time.monotonic() if is_done else None
             except (DatabaseError, InterfaceError) as error:
-                if once:
-                    raise
                 # A restart, a failover: what waits is in the database, and so is there when that is back.
                 logger.error("The database failed; the worker goes on: %s", told_without_values(error))
-            if once or ended.wait(0.0 if worker.is_cut_short else interval):
+            if ended.wait(0.0 if worker.is_cut_short else interval):
                 return
             close_old_connections()
