@@ -22,7 +22,8 @@ def staff(django_user_model: Any) -> Callable[..., Client]:
     """A client logged in as a member of staff with these permissions and no others."""
 
     def log_in(*permissions: str, **options: Any) -> Client:
-        user = django_user_model.objects.create_user(f"staff-{uuid4().hex[:8]}", is_staff=True)
+        users = django_user_model.objects
+        user = users.create_user(f"staff-{users.count()}", is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
         client = Client(**options)
         client.force_login(user)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -41,7 +43,10 @@ def test_however_it_is_written_it_is_masked(
         url("outboxentry", "change", entry.pk),
     ]  # fmt: skip
     for page in pages[:-3] + pages[-2:]:
-        text = looker.get(page).content.decode()
+        answer = looker.get(page)
+        # The one is drawn at random, the others are whatever the database has come to: they may hold any digits.
+        text = answer.content.decode().replace(str(answer.context["csrf_token"]), "")
+        text = re.sub(rf'(?<=[/"])({device.pk}|{entry.pk}|{device.links.get().pk})(?=[/"])', "", text)
         assert hwid not in text, page
         assert "555" not in text, page
         assert "lovelace" not in text, page

@@ -200,6 +200,10 @@ def test_a_message_whose_devices_nobody_knows_does_not_look_sent(editor: Client,
     assert "does not know 1 of the devices" in page.content.decode()
     assert (page.context["report"].tone, page.context["report"].lines[0].tone) == ("", "")
 
+    listed = editor.get("/admin/django_pushwoosh/scheduledmessage/").content.decode()
+    assert listed.count(">sent to nobody<") == 1
+    assert listed.count('data-status="sent">sent<') == 1
+
 
 def test_a_message_that_is_being_sent_is_being_cancelled(editor: Client, phone: Device) -> None:
     message = push.send("Hello", to=phone)

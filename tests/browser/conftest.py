@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.demo import Demo
 from tests.processes import until
@@ -16,7 +16,8 @@ QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-MILLISECONDS = 10_000
+MILLISECONDS = 20_000
+expect.set_options(timeout=MILLISECONDS)
 
 
 @pytest.fixture(scope="package")

@@ -91,7 +91,7 @@ def test_a_push_composed_in_the_admin_reaches_exactly_the_phones_that_match(admi
     android = seen.locator('[data-platform="3"] li.push', has_text="Fresh bread").first
     expect(android.locator(".push-priority")).to_contain_text("2")
     # Two seconds are promised; a busy machine may take longer, and a stuck one is told apart.
-    assert took < 10
+    assert took < 20
     seen.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import waitress
@@ -79,7 +80,7 @@ def test_calls_are_slowed_down_and_met_by_chance(control: Page, sandbox: Sandbox
 def test_the_clock_moves_and_what_is_due_arrives(control: Page, sandbox: Sandbox) -> None:
     call = Hand(sandbox)
     call.device("one")
-    due = f"{sandbox.now.replace(second=0):%Y-%m-%d} 23:59"
+    due = f"{sandbox.now + timedelta(hours=1):%Y-%m-%d %H:%M}"
     call.message(content="tonight", send_date=due)
     expect(control.locator("#messages")).to_contain_text("waiting")
     control.get_by_role("button", name="+1 day").click()
@@ -111,17 +112,21 @@ def test_decisions_tracing_and_tag_types_are_switched(control: Page, sandbox: Sa
 
 
 def test_what_sdks_ask_for_is_set_and_taken_away(control: Page, sandbox: Sandbox) -> None:
-    for kind, name, value in (
-        ("Geozone", "Oslo", "59.91, 10.75, 500"),
-        ("In-app message", "Finished", "61BC9-84DD0"),
-        ("Popup", "POPUP-1", '{"content": {"version": 1}, "delay": 3}'),
-        ("Feature", "channels", '[{"code": "news"}]'),
+    for kind, name, value, shown in (
+        ("Geozone", "Oslo", "59.91, 10.75, 500", "59.91"),
+        ("In-app message", "Finished", "61BC9-84DD0", "61BC9-84DD0"),
+        ("Popup", "POPUP-1", '{"content": {"version": 1}, "delay": 3}', "delay"),
+        ("Feature", "channels", '[{"code": "news"}]', "news"),
     ):
         control.get_by_label("Kind").select_option(kind)
         control.locator("#entry-name").fill(name)
         control.locator("#entry-value").fill(value)
         control.get_by_role("button", name="Set", exact=True).click()
-        expect(control.locator("#entries .row", has_text=name)).to_contain_text(kind)
+        row = control.locator("#entries .row", has_text=name)
+        expect(row).to_contain_text(kind)
+        expect(row).to_contain_text(shown)
+        # What was typed is cleared by the answer, and the row may have come before that.
+        expect(control.locator("#entry-name")).to_have_value("")
     call = Hand(sandbox)
     assert call("getNearestZone", hwid="one", lat=59.91, lng=10.75).response["geozones"][0]["name"] == "Oslo"
     assert call("postEvent", hwid="one", event="Finished", attributes={}).response == {"code": "61BC9-84DD0"}

@@ -6,11 +6,13 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -113,6 +115,14 @@ def test_a_lost_answer_leaves_no_noise():
         assert process.wait(timeout=20) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_hundreds_of_connections_hold_up_no_call():
+    with running() as (_, root), ExitStack() as stack:
+        place = urlsplit(root)
+        for _ in range(300):
+            stack.enter_context(socket.create_connection((place.hostname, place.port), 20))
+        assert ask(root, "/json/1.3/checkDevice", {"hwid": "one"})["status_code"] == 200
 
 
 def test_the_record_has_each_call_with_its_verdict_and_its_fault(tmp_path):
