@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_pushwoosh.admin.masking import discreet
-from django_pushwoosh.admin.records import without_tokens
+from django_pushwoosh.admin.records import ReadOnly, without_tokens
 from django_pushwoosh.models import Attempt
 from django_pushwoosh.protocol.addresses import masked
 
@@ -31,7 +31,7 @@ class Latest(BaseInlineFormSet):  # type: ignore[type-arg]
         return self._latest
 
 
-class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
+class AttemptInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     """To read. Bodies are the beginnings of what was said, without tokens."""
 
     model = Attempt
@@ -66,12 +66,6 @@ class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
     @admin.display(description=_("bodies"))
     def bodies_masked(self, attempt: Attempt) -> SafeString:
         return _bodies(masked(without_tokens(attempt.sent)), masked(without_tokens(attempt.answered)))
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("django_pushwoosh.view_outboxentry")

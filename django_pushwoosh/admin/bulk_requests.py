@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django_pushwoosh.admin.attempts import AttemptInline
 from django_pushwoosh.admin.composer import state_badge
 from django_pushwoosh.admin.masking import discreet
-from django_pushwoosh.admin.records import ApplicationFilter, RecordAdmin, minute
+from django_pushwoosh.admin.records import ApplicationFilter, ReadOnly, RecordAdmin, minute
 from django_pushwoosh.models import BulkRequest, OutboxEntry
 from django_pushwoosh.protocol.addresses import masked
 
@@ -36,7 +36,7 @@ class IsAwaitedFilter(admin.SimpleListFilter):
 
 
 @admin.register(BulkRequest)
-class BulkRequestAdmin(RecordAdmin):
+class BulkRequestAdmin(ReadOnly, RecordAdmin):
     list_display = ["__str__", "state_shown", "application", "entries_shown", "sent_shown", "told_shown"]
     list_filter = [IsAwaitedFilter, ApplicationFilter]
     search_fields = ["request_id"]
@@ -46,15 +46,6 @@ class BulkRequestAdmin(RecordAdmin):
         "settled_at", "entries_shown",
     ]  # fmt: skip
     readonly_fields = cast(list[str], fields)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BulkRequest]:
         carried = OutboxEntry.objects.filter(bulk_request=OuterRef("pk")).order_by().values("bulk_request")

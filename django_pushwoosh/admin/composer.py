@@ -16,7 +16,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import IntegrityError, router, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KT, KeyTextTransform
 from django.forms import Media
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
@@ -38,6 +38,7 @@ from django_pushwoosh.admin.following import (
     IS_BEING_CANCELLED,
     SENDING,
     is_cancellable,
+    is_sent_to_nobody,
     report_on,
     warnings_about,
     when_words,
@@ -57,16 +58,20 @@ class MessageList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         found: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
-        lean: QuerySet[Any] = found.annotate(audience_kind=KeyTextTransform("kind", "audience")).defer("audience")
+        sent = Dispatch.objects.filter(message=OuterRef("pk"), status=Dispatch.Status.SENT)
+        lean: QuerySet[Any] = found.annotate(
+            audience_kind=KeyTextTransform("kind", "audience"), is_all_well=Exists(sent.filter(told=""))
+        ).defer("audience")
         return lean
 
     def get_results(self, request: HttpRequest) -> None:
-        """The page, with what devices reported of its messages: one look for all."""
+        """The page, with what devices reported of its messages: one look for all. What was for nobody is rare."""
         super().get_results(request)
         self.result_list = list(self.result_list)
         statistics = push.statistics_of_many(self.result_list)
         for message in self.result_list:
             message.statistics = statistics[message.pk]
+            message.is_for_nobody = not message.is_all_well and is_sent_to_nobody(message)
 
 
 @admin.register(ScheduledMessage)
@@ -103,7 +108,9 @@ class ScheduledMessageAdmin(RecordAdmin):
         return str(message)
 
     @admin.display(description=_("state"), ordering="status")
-    def state_shown(self, message: ScheduledMessage) -> SafeString:
+    def state_shown(self, message: Any) -> SafeString:
+        if message.is_for_nobody:
+            return state_badge(ScheduledMessage.Status.LIMITED, gettext("sent to nobody"))
         return state_badge(message.status, message.get_status_display())
 
     @admin.display(description=_("audience"))

@@ -103,9 +103,9 @@ class DeviceAdmin(RecordAdmin):
             },
         ),
         (_("Subscription"), {"fields": ["unsubscribed_at", "unsubscribed_reason"]}),
-        (_("Seen"), {"fields": ["opened_at", "created_at", "updated_at", "links_shown", "extra"]}),
+        (_("Seen"), {"fields": ["opened_at", "registered_at", "created_at", "updated_at", "links_shown", "extra"]}),
     ]  # fmt: skip
-    readonly_fields = ["opened_at", "created_at", "updated_at", "links_shown", "extra"]
+    readonly_fields = ["opened_at", "registered_at", "created_at", "updated_at", "links_shown", "extra"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Device | None = None) -> Any:
         # Another hwid or platform is another device.

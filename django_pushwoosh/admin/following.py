@@ -102,7 +102,7 @@ def report_on(message: ScheduledMessage, page: Any = 1, *, is_masked: bool = Tru
     found = Paginator(dispatches, DISPATCHES_PER_PAGE).get_page(page)
     unsettled = OutboxEntry.objects.using(using).filter(dispatch__message=message).unsettled()
     statistics = of_dispatches(found.object_list, message.application, using=using)
-    is_for_nobody = message.status == ScheduledMessage.Status.SENT and _reaches_nobody(message)
+    is_for_nobody = is_sent_to_nobody(message)
     return Report(
         message=message,
         words=_words_for_nobody(message) if is_for_nobody else _words_of_message(message),
@@ -277,7 +277,10 @@ def reaches_nobody(dispatch: Dispatch) -> bool:
     return bool(devices) and unknown_devices(dispatch).issuperset(devices)
 
 
-def _reaches_nobody(message: ScheduledMessage) -> bool:
+def is_sent_to_nobody(message: ScheduledMessage) -> bool:
+    """Whether all that was sent of a message was for devices that Pushwoosh does not know."""
+    if message.status != ScheduledMessage.Status.SENT:
+        return False
     sent = message.dispatches.filter(status=DISPATCH.SENT)
     # Lists may be long: they are looked at only where each part was told something.
     if not sent.exists() or sent.filter(told="").exists():

@@ -20,7 +20,7 @@ from django_pushwoosh import push
 from django_pushwoosh.admin.composer import state_badge
 from django_pushwoosh.admin.forms import application_choices
 from django_pushwoosh.admin.masking import discreet
-from django_pushwoosh.admin.records import ApplicationFilter, RecordAdmin
+from django_pushwoosh.admin.records import ApplicationFilter, ReadOnly, RecordAdmin
 from django_pushwoosh.models import (
     BulkJob,
     BulkJobChunk,
@@ -31,7 +31,7 @@ FIRST_CHUNKS = 100
 """Chunks on a job's page; of the others only those that did not go well."""
 
 
-class ChunkInline(admin.TabularInline):  # type: ignore[type-arg]
+class ChunkInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     """The first chunks, and of the others those that need somebody's eye."""
 
     model = BulkJobChunk
@@ -55,12 +55,6 @@ class ChunkInline(admin.TabularInline):  # type: ignore[type-arg]
         trouble = Q(status__in=[BulkJobChunk.Status.FAILED, BulkJobChunk.Status.UNCERTAIN])
         chunks = super().get_queryset(request).defer("devices", "report")
         return chunks.filter(Q(number__lte=FIRST_CHUNKS) | trouble).order_by("number")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("django_pushwoosh.view_bulkjob") or request.user.has_perm(

@@ -24,7 +24,7 @@ from django_pushwoosh.admin.attempts import AttemptInline
 from django_pushwoosh.admin.composer import state_badge
 from django_pushwoosh.admin.following import CANCELLING, as_text, shown_call
 from django_pushwoosh.admin.masking import ADDRESS_KEY, discreet, sees_numbers
-from django_pushwoosh.admin.records import ApplicationFilter, RecordAdmin, minute, without_tokens
+from django_pushwoosh.admin.records import ApplicationFilter, ReadOnly, RecordAdmin, minute, without_tokens
 from django_pushwoosh.models import OutboxEntry
 from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.calls import METHODS
@@ -98,7 +98,7 @@ class BulkRequestFilter(admin.SimpleListFilter):
 
 
 @admin.register(OutboxEntry)
-class OutboxEntryAdmin(RecordAdmin):
+class OutboxEntryAdmin(ReadOnly, RecordAdmin):
     """What is to be said to Pushwoosh, to read. Trying again and cancelling take the permission to change entries."""
 
     list_display = [
@@ -117,15 +117,6 @@ class OutboxEntryAdmin(RecordAdmin):
         "attempts_made", "lease_expires_at", "message_shown", "job_shown", "request_shown",
     ]  # fmt: skip
     readonly_fields = cast(list[str], fields)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("django_pushwoosh.change_outboxentry"))

@@ -114,6 +114,19 @@ class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return super().history_view(request, object_id, extra_context)
 
 
+class ReadOnly:
+    """Of records, or rows within a record, that people only look at: deliveries change them, and views of their own."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 def _filtered(offered: Any) -> str:
     """What a list's filter filters by."""
     if isinstance(offered, str):

@@ -24,6 +24,9 @@ from django_pushwoosh.sandbox.state import Application
 
 THREADS = 8
 MOST_THREADS = 1000
+CONNECTIONS = 900
+"""Open at once: not more than `select`, and a shell's usual limit of open files, bear. Of waitress's own hundred a few
+workers leave none, and a call that waits for one takes effect after its caller has given it up."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Signals end the server in order; waitress turns SystemExit in its loop into a shutdown.
         signal.signal(signal.SIGTERM, _stop)
         server: Any = waitress.create_server(
-            sandbox.wsgi, host=given.host, port=given.port, threads=given.threads, ident="sandbox"
+            sandbox.wsgi,
+            host=given.host,
+            port=given.port,
+            threads=given.threads,
+            ident="sandbox",
+            connection_limit=CONNECTIONS,
         )
     except (PushwooshError, ValueError, OSError) as error:
         if journal is not None:
