@@ -11,14 +11,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from statistics import median
+from statistics import mean
 
 import waitress
 
 from django_pushwoosh.delivery import slots_redis
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.sandbox.state import Application
-from tests.capped_run import API_TOKEN, CODE, clock_at
+from tests.capped_run import API_TOKEN, CODE, CONNECTIONS, clock_at
 from tests.processes import ROOT
 from tests.servers import REDIS_URL, answers
 
@@ -81,7 +81,7 @@ def forget(account: str) -> None:
 @contextmanager
 def served(sandbox: Sandbox) -> Iterator[str]:
     server = waitress.create_server(
-        sandbox.wsgi, host="127.0.0.1", port=0, threads=PROCESSES, clear_untrusted_proxy_headers=True
+        sandbox.wsgi, host="127.0.0.1", port=0, threads=PROCESSES * CONNECTIONS, clear_untrusted_proxy_headers=True
     )
     # A daemon: waitress ends its loop only after the last kept-alive connection.
     threading.Thread(target=server.run, daemon=True).start()
@@ -91,8 +91,7 @@ def served(sandbox: Sandbox) -> Iterator[str]:
         server.task_dispatcher.shutdown()
 
 
-def utilisation(arrivals: list[datetime], cap: int, windows: int = 3) -> float:
-    """The share of the cap that is used under a standing backlog, by how long so many windows full of requests take."""
+def utilisation(arrivals: list[datetime], cap: int) -> float:
+    """The share of the cap that is used under a standing backlog: a minute, by how long each window full took."""
     ordered = sorted(arrivals)
-    lasted = [(later - at).total_seconds() for at, later in zip(ordered, ordered[cap * windows :], strict=False)]
-    return 60 * windows / median(lasted)
+    return 60 / mean((later - at).total_seconds() for at, later in zip(ordered, ordered[cap:], strict=False))
