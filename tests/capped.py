@@ -8,31 +8,48 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from random import Random
 from statistics import mean
 
 import waitress
 
 from django_pushwoosh.delivery import slots_redis
 from django_pushwoosh.sandbox.app import Sandbox
+from django_pushwoosh.sandbox.faults import Fault
 from django_pushwoosh.sandbox.state import Application
 from tests.capped_run import API_TOKEN, CODE, CONNECTIONS, clock_at
 from tests.processes import ROOT
 from tests.servers import REDIS_URL, answers
 
 PROCESSES = 4
+FAULTY_SHARE = 0.05
 MORE_THAN_ANY = 100_000
 """The sandbox's own cap: it takes and writes down whatever comes, so that the count can be wrong."""
 
 
-def counted(database: str, *, governor: str, cap: int, requests: int, speed: float, seconds: float) -> list[datetime]:
-    """When the sandbox counted each of the requests, all of them sent; fails where they take longer than `seconds`."""
+def counted(
+    database: str,
+    *,
+    governor: str,
+    cap: int,
+    requests: int,
+    speed: float,
+    seconds: float,
+    faults: Sequence[Fault] = (),
+) -> list[datetime]:
+    """When the sandbox heard each of the requests; fails where all of them take longer than `seconds`.
+
+    Each of the faults meets one request in twenty. Those that it keeps from taking effect are counted, too.
+    """
     account = f"capped-{uuid.uuid4()}"
     sandbox = Sandbox(
         [Application(CODE, API_TOKEN, "device-token")], clock_at(speed), requests_per_minute=MORE_THAN_ANY
     )
+    for number, fault in enumerate(faults):
+        sandbox.faults.always("createMessage", with_=fault, probability=FAULTY_SHARE, random=Random(number))
     with served(sandbox) as address:
         given = {
             "api_root": address,
@@ -61,14 +78,14 @@ def counted(database: str, *, governor: str, cap: int, requests: int, speed: flo
                 assert sender.stdin is not None
                 sender.stdin.write("go\n")
                 sender.stdin.flush()
-            answered = [int(sender.communicate(timeout=seconds)[0]) for sender in senders]
+            ended = [int(sender.communicate(timeout=seconds)[0]) for sender in senders]
         finally:
             for sender in senders:
                 sender.kill()
                 sender.communicate()
             forget(account)
-    assert answered == [requests // PROCESSES] * PROCESSES
-    return sandbox.capped_at
+    assert ended == [requests // PROCESSES] * PROCESSES
+    return [request.at for request in sandbox.requests]
 
 
 def forget(account: str) -> None:

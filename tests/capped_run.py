@@ -1,8 +1,8 @@
 """One of several processes that send what counts against the cap, as fast as the governor lets them.
 
 `python -m tests.capped_run '{"api_root": …, "governor": …, "account": …, "cap": …, "count": …, "speed": …}'` makes
-`count` requests over HTTP and prints how many were answered. Time runs `speed` times as fast as on the wall, for the
-governor too; at 1 the store's own clock is used.
+`count` requests over HTTP and prints how many have ended, with an answer or without. Time runs `speed` times as fast as
+on the wall, for the governor too; at 1 the store's own clock is used.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main(given: dict[str, Any]) -> None:
     from django_pushwoosh.delivery.governor import Governor
     from django_pushwoosh.delivery.senders import Senders
     from django_pushwoosh.protocol.calls import Call
-    from django_pushwoosh.protocol.errors import RateLimited
+    from django_pushwoosh.protocol.errors import CallError, NotSent
 
     account, speed = given["account"], given["speed"]
     django_settings.PUSHWOOSH = {
@@ -86,23 +86,25 @@ def main(given: dict[str, Any]) -> None:
     call = Call.of("createMessage", CODE, notifications=[{"send_date": "now", "content": "Hello"}])
     print("ready", flush=True)
     sys.stdin.readline()
-    begun = answered = 0
+    begun = ended = 0
     with Senders(lambda left: connection.send(call, left.application), CONNECTIONS) as senders:
-        while answered < given["count"]:
+        while ended < given["count"]:
             wait = None
             while wait is None and begun < given["count"] and senders.idle:
                 try:
                     senders.start(connection.enter(application, is_capped=True, governor=governor))
                     begun += 1
-                except RateLimited as error:
+                except NotSent as error:  # by the governor, or by the breaker
                     wait = (error.retry_after or 1.0) / speed
             if not senders.in_flight:
                 time.sleep(wait or 0.0)
             for left, made in senders.finished(wait):
-                made.result()
-                connection.leave(left, None, governor=governor)
-                answered += 1
-    print(answered)
+                error = made.exception()
+                if error is not None and not isinstance(error, CallError):
+                    raise error
+                connection.leave(left, error, governor=governor)
+                ended += 1
+    print(ended)
 
 
 if __name__ == "__main__":

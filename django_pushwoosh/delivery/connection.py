@@ -146,7 +146,9 @@ def leave(
     with _kept_books():
         if isinstance(error, ConnectionFailed):
             governor.unused(given.grant)
-        elif not isinstance(error, OutcomeUnknown) or error.answer is not None:
+        elif isinstance(error, OutcomeUnknown) and error.answer is None:
+            governor.unanswered(given.grant, settings.timeout[1])
+        else:
             governor.answered(given.grant)
         if isinstance(error, RateLimited):
             account = settings.account(given.application.account)

@@ -1,9 +1,9 @@
 """The governor: paces capped requests under the account's cap, across processes and hosts.
 
 There is a slot per request allowed a minute. A slot is free again 60 seconds after its request was *answered*; of a
-request that got no answer, 60 seconds after the last moment at which it could still arrive. Two uses of a slot are then
-at least 60 seconds apart as the server counts them, whatever the jitter between us and them. All times are the store's:
-the database's, or Redis's where the setting `GOVERNOR` names one.
+request that got no answer, 60 seconds after the last moment at which it could still arrive: a read timeout after it
+left. Two uses of a slot are then at least 60 seconds apart as the server counts them, whatever the jitter between us
+and them. All times are the store's: the database's, or Redis's where the setting `GOVERNOR` names one.
 """
 
 from __future__ import annotations
@@ -80,6 +80,13 @@ class Governor:
         """The request was answered: its slot is free again in 60 seconds."""
         self._give_back(grant, WINDOW)
 
+    def unanswered(self, grant: Grant, longest: float) -> None:
+        """The request left, and no answer will come: it may still arrive for `longest` seconds.
+
+        Its slot frees itself in any case; this is sooner where the connection was lost at once.
+        """
+        self._give_back(grant, WINDOW + timedelta(seconds=longest), only_sooner=True)
+
     def unused(self, grant: Grant) -> None:
         """The request never left: its slot is free now."""
         self._give_back(grant, timedelta())
@@ -100,8 +107,8 @@ class Governor:
             wait = STORE_WAIT
         return wait + rounds * WINDOW.total_seconds()
 
-    def _give_back(self, grant: Grant, rest: timedelta) -> None:
+    def _give_back(self, grant: Grant, rest: timedelta, *, only_sooner: bool = False) -> None:
         try:
-            self._slots.give_back(grant, rest)
+            self._slots.give_back(grant, rest, only_sooner=only_sooner)
         except StoreUnreachable as error:
             logger.warning("A rate slot could not be given back, and frees itself later: %s", error)

@@ -46,8 +46,8 @@ class Slots(Protocol):
     def take(self, account: Account, hold: timedelta) -> Grant | None:
         """Hold a free slot for so long; `None` where there is none."""
 
-    def give_back(self, grant: Grant, rest: timedelta) -> None:
-        """The slot is free after `rest`, unless a pause moved it meanwhile."""
+    def give_back(self, grant: Grant, rest: timedelta, *, only_sooner: bool = False) -> None:
+        """The slot is free after `rest`, unless a pause moved it meanwhile; if `only_sooner`, not later than held."""
 
     def pause(self, account: Account, seconds: float) -> None:
         """No slot is free for so long."""

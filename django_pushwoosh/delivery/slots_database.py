@@ -49,11 +49,12 @@ class DatabaseSlots:
                 return Grant(account.name, slot.pk, held_until)
         return None
 
-    def give_back(self, grant: Grant, rest: timedelta) -> None:
+    def give_back(self, grant: Grant, rest: timedelta, *, only_sooner: bool = False) -> None:
         held = RateSlot.objects.using(self._using).filter(pk=grant.slot, free_at=grant.held_until)
         slot = held.annotate(store_now=StoreNow()).first()
         if slot is not None:
-            held.update(free_at=self._read(slot) + rest)
+            free_at = self._read(slot) + rest
+            held.update(free_at=min(free_at, grant.held_until) if only_sooner else free_at)
 
     def pause(self, account: Account, seconds: float) -> None:
         self.fill(account)

@@ -30,7 +30,7 @@ TAKE = """
 """
 
 GIVE_BACK = """
-    UPDATE {table} SET free_at = COALESCE(%(now)s, clock_timestamp()) + %(rest)s
+    UPDATE {table} SET free_at = LEAST(COALESCE(%(now)s, clock_timestamp()) + %(rest)s, %(latest)s)
     WHERE id = %(slot)s AND free_at = %(held_until)s
     RETURNING id, free_at {unflushed}
 """
@@ -55,8 +55,9 @@ class PostgresqlSlots(DatabaseSlots):
             row = self._run(TAKE, given)
         return None if row is None else Grant(account.name, row[0], row[1])
 
-    def give_back(self, grant: Grant, rest: timedelta) -> None:
-        self._run(GIVE_BACK, {"slot": grant.slot, "held_until": grant.held_until, "rest": rest})
+    def give_back(self, grant: Grant, rest: timedelta, *, only_sooner: bool = False) -> None:
+        latest = grant.held_until if only_sooner else None
+        self._run(GIVE_BACK, {"slot": grant.slot, "held_until": grant.held_until, "rest": rest, "latest": latest})
 
     def _run(self, statement: str, given: dict[str, Any]) -> Any:
         """The row that was changed, if one was."""

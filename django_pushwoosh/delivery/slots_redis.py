@@ -128,7 +128,7 @@ end
 return string.format('%.0f', math.max(least, tonumber(found) - now))
 """
 
-# ARGV: the time, the slot, until when the grant held it, microseconds to rest.
+# ARGV: the time, the slot, until when the grant held it, microseconds to rest, "1" where that may not be later.
 GIVE_BACK = """
 local now = tonumber(ARGV[1])
 if not now then
@@ -137,7 +137,11 @@ if not now then
 end
 local held_until = redis.call('ZSCORE', KEYS[1], ARGV[2])
 if held_until and tonumber(held_until) == tonumber(ARGV[3]) then
-    redis.call('ZADD', KEYS[1], string.format('%.0f', now + tonumber(ARGV[4])), ARGV[2])
+    local free_at = now + tonumber(ARGV[4])
+    if ARGV[5] == '1' then
+        free_at = math.min(free_at, tonumber(held_until))
+    end
+    redis.call('ZADD', KEYS[1], string.format('%.0f', free_at), ARGV[2])
 end
 """
 
@@ -158,9 +162,10 @@ class RedisSlots:
         slot, held_until = taken
         return Grant(account.name, slot, UNIX + int(held_until) * MICROSECOND)
 
-    def give_back(self, grant: Grant, rest: timedelta) -> None:
+    def give_back(self, grant: Grant, rest: timedelta, *, only_sooner: bool = False) -> None:
         held_until = (grant.held_until - UNIX) // MICROSECOND
-        self._run("give_back", grant.account, [self._now(), grant.slot, held_until, rest // MICROSECOND])
+        given = [self._now(), grant.slot, held_until, rest // MICROSECOND, "1" if only_sooner else "0"]
+        self._run("give_back", grant.account, given)
 
     def pause(self, account: Account, seconds: float) -> None:
         self._run_for(account, "pause", timedelta(seconds=seconds) // MICROSECOND)

@@ -57,6 +57,32 @@ def test_an_unanswered_request_keeps_its_slot_for_as_long_as_it_may_still_arrive
     governor.acquire(account, READ_TIMEOUT)
 
 
+def test_a_lost_connection_frees_the_slot_when_its_request_can_no_longer_arrive(
+    governor_at: Callable[..., Governor], clock: Clock
+) -> None:
+    governor, account = governor_at(clock), Account(requests_per_minute=1)
+    longest = 2 * 3.05 + READ_TIMEOUT
+    grant = governor.acquire(account, longest)
+
+    clock.advance(seconds=1)
+    governor.unanswered(grant, READ_TIMEOUT)
+
+    assert governor.wait(account) == 60 + READ_TIMEOUT
+
+
+def test_a_silence_to_the_end_keeps_the_slot_no_longer_than_it_was_held(
+    governor_at: Callable[..., Governor], clock: Clock
+) -> None:
+    governor, account = governor_at(clock), Account(requests_per_minute=1)
+    grant = governor.acquire(account, READ_TIMEOUT)
+    held = governor.wait(account)
+
+    clock.advance(seconds=READ_TIMEOUT)
+    governor.unanswered(grant, READ_TIMEOUT)
+
+    assert governor.wait(account) == held - READ_TIMEOUT
+
+
 def test_a_request_that_never_left_costs_nothing(governor_at: Callable[..., Governor], clock: Clock) -> None:
     governor, account = governor_at(clock), Account(requests_per_minute=1)
 

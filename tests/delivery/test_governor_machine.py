@@ -124,6 +124,24 @@ class Requests(RuleBasedStateMachine):
         self.counted.append(lost.since + share * timedelta(seconds=self.longest))
         self.held_until = max(self.held_until, lost.since + hold_for(self.longest))
 
+    @precondition(lambda self: self.under_way)
+    @rule(which=st.integers(0, 100), leaving=shares, share=shares)
+    def a_connection_is_lost(self, which: int, leaving: float, share: float) -> None:
+        """The worker knows that no answer will come; what has left may arrive until its read timeout is over."""
+        read = pushwoosh.timeout[1]
+        lost = self.under_way.pop(which % len(self.under_way))
+        left = lost.since + leaving * min(self.clock.now - lost.since, timedelta(seconds=self.longest - read))
+        self.counted.append(left + share * timedelta(seconds=read))
+        self.workers[0].unanswered(lost.grant, read)
+        self.held_until = max(self.held_until, lost.since + hold_for(self.longest))
+
+    @rule(worker=st.sampled_from([0, 1]), leaving=shares, share=shares)
+    def all_connections_are_lost(self, worker: int, leaving: float, share: float) -> None:
+        while self.granted(self.workers[worker], self.workers[worker].wait(self.account)) is not None:
+            pass
+        while self.under_way:
+            self.a_connection_is_lost(0, leaving, share)
+
     @rule(seconds=st.sampled_from([0.5, 10, 75, 200]))
     def pushwoosh_says_slow_down(self, seconds: float) -> None:
         self.workers[0].pause(self.account, seconds)

@@ -169,6 +169,19 @@ def test_an_answer_outweighs_the_governors_books(
     assert "rate slot" in caplog.text
 
 
+def test_of_a_lost_connection_the_governor_is_told_how_long_its_request_may_be_on_its_way(
+    sandbox: Sandbox, phone: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(Governor, "unanswered", lambda _self, _grant, longest: told.append(longest))
+    sandbox.faults.lose_next_answer("createMessage")
+
+    push.send("Hello", to=EVERYONE)
+    run_outbox()
+
+    assert told == [20.0], "the read timeout"
+
+
 @pytest.mark.parametrize("answer", [None, (200, {}, b'{"status_code": 210, "status_message": "No"}')])
 def test_a_deadlock_makes_no_doubt_of_what_is_known(
     sandbox: Sandbox, phone: Device, faults: Faults, monkeypatch: pytest.MonkeyPatch, answer: Any
