@@ -33,8 +33,8 @@ from tests.databases import own_postgresql
 from tests.processes import running, until
 from tests.servers import answers, free_port
 
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", 5))
-CALLS = int(os.environ.get("BENCH_CALLS", 1500))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", 15))
+CALLS = int(os.environ.get("BENCH_CALLS", 500))
 STAMPEDE_SECONDS = float(os.environ.get("BENCH_STAMPEDE_SECONDS", 60))
 STAMPEDE_SHARE = 0.6
 STAMPEDE_DEVICES = 100_000
@@ -307,8 +307,8 @@ def busy(database: str) -> None:
     options = ["--worker-class=gthread", "--threads=4", "--keep-alive=5"]
     with upstream(latency) as root, gunicorn(database, *options, BENCH_UPSTREAM=root) as server:
         server.clear()
-        server.call(replace(OURS.load, total=KNOWN, threads=threads, good=ENVELOPE))
-        given: dict[str, Any] = {"different": KNOWN, "threads": 3 * threads, "total": CALLS // 3}
+        server.call(replace(OURS.load, total=KNOWN, phones=threads, good=ENVELOPE))
+        given: dict[str, Any] = {"different": KNOWN, "phones": 3 * threads, "total": CALLS // 3}
         variants = [
             Variant("ours", Load(0, "/json/1.3/postEvent", EVENT, ENVELOPE, headers=TOKEN, **given)),
             Variant("bare post", Load(0, "/bare/post/postEvent", EVENT, ENVELOPE, **given)),
@@ -333,14 +333,14 @@ def stampede(database: str) -> None:
         with running(["manage.py", "pushwoosh_worker"], folder / "worker.log", {**os.environ, **server.environment}):
             with upstream(0.2, port):
                 ceiling = median(
-                    server.measure(replace(load, total=CALLS, threads=8, first=number * CALLS)).rate
+                    server.measure(replace(load, total=CALLS, phones=8, first=number * CALLS)).rate
                     for number in range(ROUNDS)
                 )
                 rate = ceiling * STAMPEDE_SHARE
                 total = int(rate * STAMPEDE_SECONDS)
                 print(f"stampede: a ceiling of {ceiling:.0f}/s; {total} calls at {rate:.0f}/s", flush=True)
                 calls = replace(
-                    load, total=total, threads=60, rate=rate, first=ROUNDS * CALLS, different=STAMPEDE_DEVICES
+                    load, total=total, phones=60, rate=rate, first=ROUNDS * CALLS, different=STAMPEDE_DEVICES
                 )
                 stampeding = stack.enter_context(ThreadPoolExecutor(1)).submit(server.call, calls)
                 time.sleep(STAMPEDE_SECONDS / 2)

@@ -1,21 +1,20 @@
 """Calls a server as many phones do at once, and says how it answered.
 
 `python -m tests.benchmarks.load '{…}'`, a `Load` as JSON. In a process of its own, so that what it costs is not taken
-for the server's. Threads that wait for the server, each with a connection that it keeps for as long as the server does.
+for the server's, and in one thread, so that it costs little: it shares the machine with what is measured.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import selectors
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import count
 
 from tests.processes import ROOT
 
@@ -27,8 +26,9 @@ class Load:
     """What to send, how often and by how many at once.
 
     In `body` `{n}` stands for a number: from `first` on, and from there again after `different`. With a `rate` calls
-    leave by the clock, as many a second whatever becomes of them; without one each thread calls when it was answered.
-    An answer is good where `good` is in it, blanks apart. `sources` are the addresses from which connections come.
+    leave by the clock, as many a second whatever becomes of them, while one of the `phones` is free; without one each
+    phone calls when it was answered. An answer is good where `good` is in it, blanks apart. `sources` are the addresses
+    from which they call.
     """
 
     port: int
@@ -36,7 +36,7 @@ class Load:
     body: str
     good: str
     total: int
-    threads: int = 4
+    phones: int = 4
     rate: float = 0.0
     first: int = 0
     different: int = 10**9
@@ -66,88 +66,117 @@ def answered(load: Load) -> Answered:
 
 
 def run(load: Load) -> Answered:
-    numbers, lock = count(), threading.Lock()
+    idle = [Phone(load, load.sources[each % len(load.sources)]) for each in range(load.phones)]
+    busy = selectors.DefaultSelector()
     good, late, bad = 0, [], Counter[str]()
     expected = load.good.encode()
+    called = 0
     started = time.perf_counter()
 
-    def work(source: str) -> None:
+    def note(phone: Phone, answer: bytes) -> None:
         nonlocal good
-        connection = Connection(load, source)
-        while (number := next(numbers)) < load.total:
-            due = started + number / load.rate if load.rate else time.perf_counter()
-            time.sleep(max(0.0, due - time.perf_counter()))
+        idle.append(phone)
+        late.append(round(time.perf_counter() - phone.due, 6))
+        if expected in answer.replace(b" ", b""):
+            good += 1
+        else:
+            bad[answer.partition(b"\r\n")[0].decode() + " … " + answer[-120:].decode()] += 1
+
+    while len(late) < load.total:
+        patience: float = TIMEOUT_SECONDS
+        while idle and called < load.total:
+            now = time.perf_counter()
+            due = started + called / load.rate if load.rate else now
+            if due > now:
+                patience = due - now
+                break
+            phone = idle.pop()
             try:
-                answer = connection.ask(load.first + number % load.different)
+                phone.call(load.first + called % load.different, due)
+                busy.register(phone, selectors.EVENT_READ)
+            except OSError as error:
+                note(phone, type(error).__name__.encode())
+            called += 1
+        heard = busy.select(patience)
+        if not heard and patience == TIMEOUT_SECONDS:
+            raise TimeoutError(f"no answer for {TIMEOUT_SECONDS} seconds")
+        for key, _ in heard:
+            answering: Phone = key.fileobj  # type: ignore[assignment]
+            try:
+                answer = answering.hear()
             except OSError as error:
                 answer = type(error).__name__.encode()
-            took = time.perf_counter() - due
-            with lock:
-                late.append(round(took, 6))
-                if expected in answer.replace(b" ", b""):
-                    good += 1
-                else:
-                    bad[answer.partition(b"\r\n")[0].decode() + " … " + answer[-120:].decode()] += 1
-
-    threads = [
-        threading.Thread(target=work, args=(load.sources[each % len(load.sources)],)) for each in range(load.threads)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+            if answer is not None:
+                busy.unregister(answering)
+                answering.hang_up_if_told()
+                note(answering, answer)
     return Answered(time.perf_counter() - started, good, dict(bad), late, time.process_time())
 
 
-class Connection:
-    """One after the other, over one connection for as long as the server keeps it."""
+class Phone:
+    """Makes one call after the other, over one connection for as long as the server keeps it."""
+
+    due = 0.0
 
     def __init__(self, load: Load, source: str) -> None:
         self._load = load
         self._source = source
         self._socket: socket.socket | None = None
+        self._received = b""
+        self._is_over = False
         headers = {"Host": "127.0.0.1", "Content-Type": "application/json", **load.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._head = f"POST {load.path} HTTP/1.1\r\n{lines}"
 
-    def ask(self, number: int) -> bytes:
+    def fileno(self) -> int:
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def call(self, number: int, due: float) -> None:
+        """Say it, and wait for nothing. Raises `OSError`."""
+        self.due = due
+        self._received = b""
         body = self._load.body.replace("{n}", f"{number:010d}")
         request = f"{self._head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
         if self._socket is None:
+            self._is_over = False
             self._socket = socket.create_connection(
                 ("127.0.0.1", self._load.port), TIMEOUT_SECONDS, source_address=(self._source, 0)
             )
         try:
             self._socket.sendall(request)
-            return self._answer(self._socket)
         except OSError:
-            self._close()
+            self._is_over = True
+            self.hang_up_if_told()
             raise
 
-    def _answer(self, connected: socket.socket) -> bytes:
-        received = b""
-        while True:
-            part = connected.recv(65536)
-            received += part
-            head, separator, body = received.partition(b"\r\n\r\n")
-            if not part:
-                self._close()
-                if not separator:
-                    raise ConnectionResetError
-                return received
+    def hear(self) -> bytes | None:
+        """The whole answer, if it has come. Raises `OSError`."""
+        assert self._socket is not None
+        try:
+            part = self._socket.recv(65536)
+        except OSError:
+            self._is_over = True
+            raise
+        self._received += part
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if not part:
+            self._is_over = True
             if not separator:
-                continue
-            told = head.lower()
-            length = next((int(line[15:]) for line in told.split(b"\r\n") if line.startswith(b"content-length:")), None)
-            if length is not None and len(body) >= length:
-                if b"connection: close" in told:
-                    self._close()
-                return received
+                raise ConnectionResetError
+            return self._received
+        if not separator:
+            return None
+        told = head.lower()
+        length = next((int(line[15:]) for line in told.split(b"\r\n") if line.startswith(b"content-length:")), None)
+        if length is None or len(body) < length:
+            return None
+        self._is_over = b"connection: close" in told
+        return self._received
 
-    def _close(self) -> None:
-        if self._socket is not None:
+    def hang_up_if_told(self) -> None:
+        if self._is_over and self._socket is not None:
             self._socket.close()
-        self._socket = None
+            self._socket = None
 
 
 if __name__ == "__main__":
