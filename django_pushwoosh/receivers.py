@@ -49,51 +49,58 @@ def remember(sender: Any, instance: Any, raw: bool, using: str, **_kwargs: Any) 
 
 
 def device_saved(
-    instance: Device, created: bool, raw: bool, update_fields: Collection[str] | None = None, **_kwargs: Any
+    instance: Device,
+    created: bool,
+    raw: bool,
+    using: str,
+    update_fields: Collection[str] | None = None,
+    **_kwargs: Any,
 ) -> None:
     before: Device | None = instance.__dict__.pop("_before", None)
     if raw:
         return
     if created or before is None:
         if instance.unsubscribed_at is None:
-            push.register_device(instance, tags=instance.tags)
+            push.register_device(instance, tags=instance.tags, using=using)
         return
     changed = _changed(instance, before, (*REGISTERED, "unsubscribed_at", "tags"), update_fields)
     if "unsubscribed_at" in changed and instance.unsubscribed_at is not None:
-        push.unregister_device(instance)
+        push.unregister_device(instance, using=using)
     elif changed - {"tags"} and instance.unsubscribed_at is None:
         # Who has unsubscribed is not registered again because of a new language.
-        push.register_device(instance)
+        push.register_device(instance, using=using)
     if "tags" in changed:
         removed = {name: None for name in before.tags if name not in instance.tags}
-        push.set_tags(instance, removed | {k: v for k, v in instance.tags.items() if before.tags.get(k) != v})
+        changes = {name: value for name, value in instance.tags.items() if before.tags.get(name) != value}
+        push.set_tags(instance, removed | changes, using=using)
 
 
-def device_deleted(instance: Device, origin: Any = None, **_kwargs: Any) -> None:
+def device_deleted(instance: Device, using: str, origin: Any = None, **_kwargs: Any) -> None:
     if not isinstance(origin, Erased) and _is_ours(instance.application):
-        push.unregister_device(instance)
+        push.unregister_device(instance, using=using)
 
 
 def link_saved(instance: UserLink, created: bool, raw: bool, using: str, **_kwargs: Any) -> None:
     if raw:
         return
     if instance.is_open:
-        push.register_user(instance.device, instance.user_id)
+        push.register_user(instance.device, instance.user_id, using=using)
     elif not created and not UserLink.objects.using(using).filter(device=instance.device_id).open().exists():
-        push.register_user(instance.device)
+        push.register_user(instance.device, using=using)
 
 
-def link_deleted(instance: UserLink, origin: Any = None, **_kwargs: Any) -> None:
+def link_deleted(instance: UserLink, using: str, origin: Any = None, **_kwargs: Any) -> None:
     # Links that go with their device have nobody left to speak for.
     is_own = origin is instance or getattr(origin, "model", None) is UserLink
     if is_own and instance.is_open and _is_ours(instance.device.application):
-        push.register_user(instance.device)
+        push.register_user(instance.device, using=using)
 
 
 def message_saved(
     instance: ScheduledMessage,
     created: bool,
     raw: bool,
+    using: str,
     update_fields: Collection[str] | None = None,
     **_kwargs: Any,
 ) -> None:
@@ -105,13 +112,13 @@ def message_saved(
     is_accepted = before.is_ahead and instance.status in (status.SENT, status.LIMITED)
     # What Pushwoosh has accepted does not expire here.
     if (changed and instance.status == status.SCHEDULED) or (changed - {"expires_at"} and is_accepted):
-        push.reschedule(instance, before)
+        push.reschedule(instance, before, using=using)
 
 
-def message_deleted(instance: ScheduledMessage, origin: Any = None, **_kwargs: Any) -> None:
+def message_deleted(instance: ScheduledMessage, using: str, origin: Any = None, **_kwargs: Any) -> None:
     # What is deleted for its age was over long ago.
     if not isinstance(origin, OldMessages) and _is_ours(instance.application):
-        push.withdraw(instance)
+        push.withdraw(instance, using=using)
 
 
 def _changed(instance: Any, before: Any, names: Iterable[str], saved: Collection[str] | None) -> set[str]:

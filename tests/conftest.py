@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import time_machine
+from django.db import router
 from django.utils import timezone
 
+from django_pushwoosh.models import OutboxEntry
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.testing import use_sandbox
 from tests.faults import Faults
@@ -61,7 +64,7 @@ def faults(settings: Any, sandbox: Sandbox) -> Iterator[Faults]:
 
 @pytest.fixture
 def on_commit(django_capture_on_commit_callbacks: Callable[..., object]) -> Callable[..., object]:
-    return django_capture_on_commit_callbacks
+    return partial(django_capture_on_commit_callbacks, using=router.db_for_write(OutboxEntry))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

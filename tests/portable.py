@@ -37,13 +37,17 @@ ELSEWHERE = [
 
 
 def holds_on(url: str) -> None:
+    passes_on(url, *PORTABLE, *(f"--ignore={name}" for name in ELSEWHERE))
+
+
+def passes_on(url: str, *given: str, settings: str = "tests.settings") -> None:
+    """Run tests in a process of their own, on a server's database."""
     if not answers(url):
         pytest.skip(f"no server answers at {url}")
-    left_out = [f"--ignore={name}" for name in ELSEWHERE]
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "-p", "no:xdist", *PORTABLE, *left_out],
+        [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "-p", "no:xdist", *given],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url, "PYTEST_ADDOPTS": ""},
+        env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": settings, "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
         check=False,

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -228,7 +228,7 @@ class UserLinkAdmin(RecordAdmin):
     def save_model(self, request: HttpRequest, obj: UserLink, form: Any, change: bool) -> None:
         if not change and obj.until is None:
             earlier = UserLink.objects.filter(device=obj.device).open()
-            with transaction.atomic(using=earlier.db):
+            with transaction.atomic(using=router.db_for_write(UserLink)):
                 earlier.update(is_open=None, until=timezone.now())
                 super().save_model(request, obj, form, change)
         else:

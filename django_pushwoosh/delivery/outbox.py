@@ -479,7 +479,7 @@ def release_carried(
 
 def cancel(entries: QuerySet[OutboxEntry], *, now: datetime) -> list[OutboxEntry]:
     """Take queued entries out; those that are being sent already are not touched. Returns what was cancelled."""
-    using = entries.db
+    using = _written_in(entries)
     with transaction.atomic(using=using):
         # The rows alone are locked, whatever else a caller's queryset looks at.
         queued = (
@@ -496,7 +496,7 @@ def discard(entries: QuerySet[OutboxEntry], *, told: str) -> int:
 
     What became of their messages and chunks stays as it is known: that nobody asks any more makes nothing unsent.
     """
-    using = entries.db
+    using = _written_in(entries)
     with transaction.atomic(using=using):
         dead = entries.using(using).select_related(None).order_by("pk").filter(status__in=DEAD).select_for_update()
         pks = list(dead.values_list("pk", flat=True))
@@ -505,6 +505,11 @@ def discard(entries: QuerySet[OutboxEntry], *, told: str) -> int:
                 status=Status.CANCELLED, told=Concat(Value(f"{told} "), "told")
             )
     return len(pks)
+
+
+def _written_in(entries: QuerySet[OutboxEntry]) -> str:
+    """The database in which a caller's queryset is written; it would be read in a replica."""
+    return entries.select_for_update().db
 
 
 def retry(entry: OutboxEntry, *, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """What we remember."""
 
-from django_pushwoosh.models.base import is_storable, storable
+from django_pushwoosh.models.base import home_of, is_storable, storable
 from django_pushwoosh.models.budget import RateSlot
 from django_pushwoosh.models.devices import Device, canonical_hwid
 from django_pushwoosh.models.entry_points import EntryPoint
@@ -28,6 +28,7 @@ __all__ = [
     "TagDefinition",
     "UserLink",
     "canonical_hwid",
+    "home_of",
     "is_storable",
     "storable",
 ]

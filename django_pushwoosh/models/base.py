@@ -28,6 +28,11 @@ def storable(value: Any) -> Any:
     return value
 
 
+def home_of(row: models.Model) -> str:
+    """The database in which a row is written. Where it was read may be a replica."""
+    return router.db_for_write(type(row), instance=row)
+
+
 class MirroredModel(models.Model):
     """Saves and deletes in a transaction of its own, together with what that says upstream.
 
@@ -38,11 +43,11 @@ class MirroredModel(models.Model):
         abstract = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        using = kwargs.get("using") or home_of(self)
         with transaction.atomic(using=using):
             super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        using = kwargs.get("using") or home_of(self)
         with transaction.atomic(using=using):
             return super().delete(*args, **kwargs)

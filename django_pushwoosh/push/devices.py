@@ -17,7 +17,7 @@ from django_pushwoosh.conf import DEFAULT_ALIAS, settings
 from django_pushwoosh.delivery import connection, device_statement, entry_points, mirror, outbox, standing, tag_mirror
 from django_pushwoosh.delivery.deadlocks import begun_anew, has_lost
 from django_pushwoosh.delivery.standing import Standing
-from django_pushwoosh.models import Device, OutboxEntry, UserLink, is_storable
+from django_pushwoosh.models import Device, OutboxEntry, UserLink, home_of, is_storable
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
 from django_pushwoosh.protocol.errors import InvalidMessage, Problem
@@ -27,7 +27,7 @@ MANY = 1000
 """Devices that are written at a time."""
 
 
-def register_device(device: Device, *, tags: Mapping[str, Any] | None = None) -> OutboxEntry:
+def register_device(device: Device, *, tags: Mapping[str, Any] | None = None, using: str | None = None) -> OutboxEntry:
     """Queue registerDevice with what the row says, and with tags if any are given."""
     call = Call.of(
         "registerDevice",
@@ -42,13 +42,13 @@ def register_device(device: Device, *, tags: Mapping[str, Any] | None = None) ->
         app_version=device.app_version or None,
         tags=tag_rules.clean_tags(tags) if tags else None,
     )
-    return queue_unmirrored(call, using=device._state.db)
+    return queue_unmirrored(call, using=using or home_of(device))
 
 
-def unregister_device(device: Device) -> OutboxEntry:
+def unregister_device(device: Device, *, using: str | None = None) -> OutboxEntry:
     """Queue unregisterDevice: Pushwoosh forgets the push token and keeps the device."""
     call = Call.of("unregisterDevice", device.application, hwid=device.hwid)
-    return queue_unmirrored(call, using=device._state.db)
+    return queue_unmirrored(call, using=using or home_of(device))
 
 
 def set_tags(
@@ -59,6 +59,7 @@ def set_tags(
     user: AbstractBaseUser | None = None,
     user_id: str | None = None,
     application: str = DEFAULT_ALIAS,
+    using: str | None = None,
 ) -> OutboxEntry:
     """Queue setTags for a device, a hwid, or all devices of a user; the mirror changes at once.
 
@@ -70,7 +71,7 @@ def set_tags(
     if bool(hwid) == bool(user_id):
         raise InvalidMessage(Problem("", "name one of device, hwid, user and user_id"))
     call = Call.of("setTags", code, hwid=hwid, userId=user_id, tags=tag_rules.clean_tags(tags or {}))
-    return queue_call(call, using=device._state.db if device is not None else None)
+    return queue_call(call, using=using or (home_of(device) if device is not None else None))
 
 
 def set_tags_of_many(
@@ -130,21 +131,21 @@ def post_event(
         userId=settings.user_id(user) if user is not None else user_id,
         timestampUTC=int(now.timestamp()),
     )
-    return queue_call(call)
+    return queue_call(call, using=home_of(device) if device is not None else None)
 
 
 def set_badge(device: Device, badge: int) -> OutboxEntry:
     """Queue setBadge: the number from which `+n` and `-n` count."""
-    return queue_call(Call.of("setBadge", device.application, hwid=device.hwid, badge=badge), using=device._state.db)
+    return queue_call(Call.of("setBadge", device.application, hwid=device.hwid, badge=badge), using=home_of(device))
 
 
 def link_user(device: Device, user: AbstractBaseUser | None = None, *, user_id: str | None = None) -> UserLink | None:
     """Make a device speak for a user and queue registerUser; the earlier link is closed and kept."""
     named = settings.user_id(user) if user is not None else (user_id or "")
-    using = device._state.db or router.db_for_write(UserLink)
+    using = home_of(device)
     with transaction.atomic(using=using):
         link = mirror.link(device, named, now=timezone.now(), django_user=user, using=using)
-        register_user(device, named)
+        register_user(device, named, using=using)
     return link
 
 
@@ -153,12 +154,12 @@ def unlink_user(device: Device) -> None:
     link_user(device)
 
 
-def register_user(device: Device, user_id: str = "") -> OutboxEntry:
+def register_user(device: Device, user_id: str = "", *, using: str | None = None) -> OutboxEntry:
     """Queue registerUser; without a user id the device is anonymous."""
     call = Call.of(
         "registerUser", device.application, hwid=device.hwid, userId=user_id or device.hwid, device_type=device.platform
     )
-    return queue_unmirrored(call, using=device._state.db)
+    return queue_unmirrored(call, using=using or home_of(device))
 
 
 def delete_user(user_id: str, *, application: str = DEFAULT_ALIAS) -> OutboxEntry:

@@ -15,6 +15,7 @@ from django_pushwoosh.models import (
     BulkJob,
     BulkJobChunk,
     OutboxEntry,
+    home_of,
 )
 from django_pushwoosh.protocol import tags as tag_rules
 from django_pushwoosh.protocol.calls import Call
@@ -44,7 +45,7 @@ def bulk_set_tags(
 
 def start(job: BulkJob) -> bool:
     """Queue the chunks of a job that is new or was paused."""
-    using = job._state.db or router.db_for_write(BulkJob)
+    using = home_of(job)
     application = settings.application(job.application)
     now = timezone.now()
     startable = (BulkJob.Status.NEW, BulkJob.Status.PAUSED)
@@ -52,6 +53,7 @@ def start(job: BulkJob) -> bool:
         jobs = BulkJob.objects.using(using).filter(pk=job.pk, status__in=startable)
         if not jobs.update(status=BulkJob.Status.RUNNING):
             return False
+        job.refresh_from_db(using=using)
         for chunk in job.chunks.using(using).filter(status=BulkJobChunk.Status.WAITING).iterator(chunk_size=10):
             more = {"create_missing_tags": job.create_missing_tags} if job.kind == BulkJob.Kind.TAGS else {}
             call = Call.of(job.kind, application.code, devices=chunk.devices, **more)
@@ -120,7 +122,7 @@ def _chunked(devices: Iterable[Mapping[str, Any]]) -> Iterable[list[dict[str, An
 
 
 def _halt(job: BulkJob, status: BulkJob.Status, of_chunks: BulkJobChunk.Status) -> bool:
-    using = job._state.db or router.db_for_write(BulkJob)
+    using = home_of(job)
     now = timezone.now()
     running = (BulkJob.Status.NEW, BulkJob.Status.RUNNING, BulkJob.Status.PAUSED)
     with transaction.atomic(using=using):

@@ -23,6 +23,7 @@ from django_pushwoosh.models import (
     OutboxEntry,
     ScheduledMessage,
     TagDefinition,
+    home_of,
 )
 from django_pushwoosh.protocol import audience as audiences
 from django_pushwoosh.protocol import filters
@@ -106,7 +107,7 @@ def submit_by(
     transaction_id: UUID | None = None,
 ) -> bool:
     """`submit`, with a way of its own into the outbox; `transaction_id` is the first dispatch's."""
-    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    using = home_of(scheduled)
     now = timezone.now()
     with transaction.atomic(using=using):
         drafts = ScheduledMessage.objects.using(using).filter(pk=scheduled.pk, status=ScheduledMessage.Status.DRAFT)
@@ -126,7 +127,7 @@ def cancel(scheduled: ScheduledMessage) -> None:
     What is being sent at this moment is cancelled as soon as it has a code; its status tells whether that was in time.
     What was sent without a code (at once, to fewer than 10 devices) is beyond reach, and its dispatch says so.
     """
-    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    using = home_of(scheduled)
     with transaction.atomic(using=using):
         message = ScheduledMessage.objects.using(using).select_for_update().get(pk=scheduled.pk)
         if message.status == ScheduledMessage.Status.DRAFT:
@@ -138,12 +139,12 @@ def cancel(scheduled: ScheduledMessage) -> None:
         scheduled.status = message.status
 
 
-def reschedule(scheduled: ScheduledMessage, before: ScheduledMessage) -> None:
+def reschedule(scheduled: ScheduledMessage, before: ScheduledMessage, *, using: str | None = None) -> None:
     """Put a message's row, as it is now, in the place of what was queued: cancel and create anew.
 
     Raises `InvalidMessage` where a part of it is out already, or may be: nobody is to get it twice.
     """
-    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    using = using or home_of(scheduled)
     now = timezone.now()
     with transaction.atomic(using=using):
         dispatches = list(scheduled.dispatches.using(using).select_for_update().order_by("number"))
@@ -158,9 +159,9 @@ def reschedule(scheduled: ScheduledMessage, before: ScheduledMessage) -> None:
         scheduled.settle()
 
 
-def withdraw(scheduled: ScheduledMessage) -> None:
+def withdraw(scheduled: ScheduledMessage, *, using: str | None = None) -> None:
     """The row is about to be deleted: take out what is queued, cancel what Pushwoosh knows."""
-    using = scheduled._state.db or router.db_for_write(ScheduledMessage)
+    using = using or home_of(scheduled)
     ScheduledMessage.objects.using(using).select_for_update().filter(pk=scheduled.pk).first()
     _stop_all(scheduled, using)
 

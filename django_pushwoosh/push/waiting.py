@@ -18,23 +18,27 @@ from django_pushwoosh.models import (
     OutboxEntry,
     Pause,
     ScheduledMessage,
+    home_of,
 )
 
 
 def retry(entry: OutboxEntry) -> bool:
     """Queue a failed, left or uncertain entry once more; a cancelled one too, unless it is a message's or a job's."""
-    using = entry._state.db
+    using = home_of(entry)
+    again = OutboxEntry.objects.using(using).select_related("dispatch").filter(pk=entry.pk).first()
+    if again is None:
+        return False
     with transaction.atomic(using=using):
-        lock([entry])
-        if not outbox.retry(entry, now=timezone.now()):
+        lock([again])
+        if not outbox.retry(again, now=timezone.now()):
             return False
-        if entry.dispatch is not None and entry.method not in ENDING:
-            dispatches = Dispatch.objects.using(using).filter(entries=entry)
+        if again.dispatch is not None and again.method not in ENDING:
+            dispatches = Dispatch.objects.using(using).filter(entries=again)
             dispatches.update(status=Dispatch.Status.QUEUED, settled_at=None, told="", is_unwanted=False)
-            ScheduledMessage.objects.using(using).get(pk=entry.dispatch.message_id).settle()
-        if entry.chunk_id:
-            BulkJobChunk.objects.using(using).filter(entries=entry).update(status=BulkJobChunk.Status.QUEUED)
-            BulkJob.objects.using(using).filter(chunks__entries=entry, status=BulkJob.Status.ENDED).update(
+            ScheduledMessage.objects.using(using).get(pk=again.dispatch.message_id).settle()
+        if again.chunk_id:
+            BulkJobChunk.objects.using(using).filter(entries=again).update(status=BulkJobChunk.Status.QUEUED)
+            BulkJob.objects.using(using).filter(chunks__entries=again, status=BulkJob.Status.ENDED).update(
                 status=BulkJob.Status.RUNNING, ended_at=None
             )
     return True
@@ -61,6 +65,6 @@ def forecast(message: ScheduledMessage) -> Forecast | None:
 def unpause(pauses: Sequence[Pause]) -> None:
     """Let the entries of paused applications go on."""
     for paused in pauses:
-        outbox.renew_patience(paused.application, paused._state.db)
+        outbox.renew_patience(paused.application, home_of(paused))
         paused.delete()
     outbox.wake()
