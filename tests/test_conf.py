@@ -224,6 +224,7 @@ def test_a_sandbox_in_production_is_told(settings: Any, row: dict[str, str], fou
     assert ids(checks.check_production(None)) == found
 
 
+@pytest.mark.django_db
 def test_the_example_project_has_nothing_to_complain_of() -> None:
     assert run_checks() == []
 
