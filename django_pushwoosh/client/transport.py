@@ -50,6 +50,9 @@ class RequestsTransport:
         # A connection is tried twice; each piece of an answer may take as long as the whole.
         until = time.monotonic() + 2 * timeout[0] + timeout[1]
         try:
+            if any("\n" in value or "\r" in value for value in headers.values()):
+                # Older versions of requests overlook one at the end, and what then refuses it shows the whole value.
+                raise requests.exceptions.InvalidHeader
             # Prepared by itself: what a Session would merge into it at every call, cookies above all, we have none of.
             request = self._addressed(verb, url).copy()
             request.prepare_headers({**session.headers, **headers})
