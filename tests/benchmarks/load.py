@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from tests.processes import ROOT
@@ -66,7 +66,8 @@ def answered(load: Load) -> Answered:
 
 
 def run(load: Load) -> Answered:
-    idle = [Phone(load, load.sources[each % len(load.sources)]) for each in range(load.phones)]
+    # Each in its turn, so that none waits until the server has hung up, and all addresses call.
+    idle = deque(Phone(load, load.sources[each % len(load.sources)]) for each in range(load.phones))
     busy = selectors.DefaultSelector()
     good, late, bad = 0, [], Counter[str]()
     expected = load.good.encode()
@@ -90,7 +91,7 @@ def run(load: Load) -> Answered:
             if due > now:
                 patience = due - now
                 break
-            phone = idle.pop()
+            phone = idle.popleft()
             try:
                 phone.call(load.first + called % load.different, due)
                 busy.register(phone, selectors.EVENT_READ)
@@ -159,16 +160,14 @@ class Phone:
             raise
         self._received += part
         head, separator, body = self._received.partition(b"\r\n\r\n")
-        if not part:
-            self._is_over = True
-            if not separator:
-                raise ConnectionResetError
-            return self._received
-        if not separator:
-            return None
         told = head.lower()
         length = next((int(line[15:]) for line in told.split(b"\r\n") if line.startswith(b"content-length:")), None)
-        if length is None or len(body) < length:
+        if not part:
+            self._is_over = True
+            if not separator or len(body) < (length or 0):
+                raise ConnectionResetError
+            return self._received
+        if not separator or length is None or len(body) < length:
             return None
         self._is_over = b"connection: close" in told
         return self._received
