@@ -84,16 +84,25 @@ def link_saved(instance: UserLink, created: bool, raw: bool, using: str, **_kwar
     if raw:
         return
     if instance.is_open:
-        push.register_user(instance.device, instance.user_id, using=using)
+        push.register_user(_device_of(instance, using), instance.user_id, using=using)
     elif not created and not UserLink.objects.using(using).filter(device=instance.device_id).open().exists():
-        push.register_user(instance.device, using=using)
+        push.register_user(_device_of(instance, using), using=using)
 
 
 def link_deleted(instance: UserLink, using: str, origin: Any = None, **_kwargs: Any) -> None:
     # Links that go with their device have nobody left to speak for.
     is_own = origin is instance or getattr(origin, "model", None) is UserLink
-    if is_own and instance.is_open and _is_ours(instance.device.application):
-        push.register_user(instance.device, using=using)
+    if is_own and instance.is_open:
+        device = _device_of(instance, using)
+        if _is_ours(device.application):
+            push.register_user(device, using=using)
+
+
+def _device_of(link: UserLink, using: str) -> Device:
+    """A link's device in the database where the link is changed; a router may look for it elsewhere."""
+    if UserLink._meta.get_field("device").is_cached(link):
+        return link.device
+    return Device.objects.using(using).get(pk=link.device_id)
 
 
 def message_saved(

@@ -46,7 +46,7 @@ from django_pushwoosh.admin.following import (
 from django_pushwoosh.admin.forms import AUDIENCE_LABELS, ComposerForm
 from django_pushwoosh.admin.masking import is_numbered, sees_numbers
 from django_pushwoosh.admin.records import RecordAdmin, minute
-from django_pushwoosh.models import Dispatch, OutboxEntry, ScheduledMessage
+from django_pushwoosh.models import Dispatch, OutboxEntry, ScheduledMessage, home_of
 from django_pushwoosh.protocol.addresses import masked
 from django_pushwoosh.protocol.errors import Invalid
 
@@ -358,7 +358,7 @@ class ScheduledMessageAdmin(RecordAdmin):
             if verdict is Verdict.HOLDS:
                 return self._to_page(request, message)
             messages.error(request, REFUSED[verdict])
-            message.refresh_from_db()
+            message.refresh_from_db(using=home_of(message))
             reach = confirmation.reach_of(message) or reach
         is_masked = not sees_numbers(request)
         report = report_on(message, is_masked=is_masked)
@@ -459,7 +459,8 @@ class ScheduledMessageAdmin(RecordAdmin):
     def cancel_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_change_permission(request):
             raise PermissionDenied
-        message = get_object_or_404(ScheduledMessage, pk=pk)
+        # What a replica has not heard of yet can be cancelled all the same.
+        message = get_object_or_404(ScheduledMessage.objects.using(router.db_for_write(ScheduledMessage)), pk=pk)
         if request.method not in ("GET", "HEAD", "POST"):
             return HttpResponseNotAllowed(["GET", "POST"])
         if not is_cancellable(message):
@@ -483,8 +484,9 @@ class ScheduledMessageAdmin(RecordAdmin):
         )
 
     def _tell_cancelled(self, request: HttpRequest, message: ScheduledMessage) -> None:
-        dispatches = message.dispatches.exclude(status__in=[Dispatch.Status.CANCELLED, Dispatch.Status.FAILED])
-        asked = OutboxEntry.objects.filter(dispatch__message=message, method="cancelMessage").unsettled()
+        using, over = message._state.db, (Dispatch.Status.CANCELLED, Dispatch.Status.FAILED)
+        dispatches = message.dispatches.using(using).exclude(status__in=over)
+        asked = OutboxEntry.objects.using(using).filter(dispatch__message=message, method="cancelMessage").unsettled()
         left, on_their_way = dispatches.count(), asked.count() + message.dispatches.filter(IS_BEING_CANCELLED).count()
         if not left:
             messages.success(request, gettext("The message was cancelled."))

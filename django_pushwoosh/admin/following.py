@@ -178,10 +178,11 @@ def is_cancellable(message: ScheduledMessage) -> bool:
     """Whether cancelling can still stop something: what is queued here, or what Pushwoosh holds."""
     if message.status == ScheduledMessage.Status.DRAFT:
         return False
-    dispatches = list(message.dispatches.only("status", "is_unwanted", "message_code", "message_id"))
+    using = message._state.db
+    dispatches = list(message.dispatches.using(using).only("status", "is_unwanted", "message_code", "message_id"))
     if any(each.status == DISPATCH.QUEUED and not each.is_unwanted for each in dispatches):
         return True
-    if OutboxEntry.objects.filter(dispatch__message=message, method__in=CANCELLING).unsettled().exists():
+    if OutboxEntry.objects.using(using).filter(dispatch__message=message, method__in=CANCELLING).unsettled().exists():
         return False
     last = (message.send_at or message.queued_at or message.created_at) + CANCELLABLE_FOR
     is_known = any(each.status in (DISPATCH.SENT, DISPATCH.UNCERTAIN) and each.is_known_upstream for each in dispatches)

@@ -34,8 +34,11 @@ STORE_WAIT = 2.0
 
 
 def slots_for(using: str | None = None, *, now: Clock | None = None, chance: random.Random | None = None) -> Slots:
-    """The store that the settings name. Raises `ImproperlyConfigured`."""
-    database = using or router.db_for_write(RateSlot)
+    """The store that the settings name, one for all databases whose outboxes are drained; `using` is this one's.
+
+    Raises `ImproperlyConfigured`.
+    """
+    database = router.db_for_write(RateSlot)
     if settings.governor != "database":
         return RedisSlots(settings.governor, database, now=now)
     if connections[database].vendor == "postgresql":
@@ -45,7 +48,10 @@ def slots_for(using: str | None = None, *, now: Clock | None = None, chance: ran
 
 
 class Governor:
-    """`now` stands in for the store's clock and `chance` decides among free slots; tests set them, and the `slots`."""
+    """`using` is the database whose outbox is drained.
+
+    `now` stands in for the store's clock and `chance` decides among free slots; tests set them, and the `slots`.
+    """
 
     def __init__(
         self,

@@ -141,7 +141,7 @@ class MessageView(ServerView):
     def delete(self, request: Request, message: str | None = None) -> HttpResponse:
         dispatch = _dispatch(message)
         push.cancel(dispatch.message)
-        dispatch.refresh_from_db()
+        dispatch.refresh_from_db(using=dispatch._state.db)
         return _shown(dispatch)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from django_pushwoosh.models.base import home_of
 
 
 class BulkJob(models.Model):
@@ -43,11 +43,15 @@ class BulkJob(models.Model):
     def is_over(self) -> bool:
         return self.status in (self.Status.ENDED, self.Status.ABORTED)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """Delete an ended job. Raises `ProtectedError` for one that is not over."""
-        if not self.is_over and self.status != self.Status.NEW:
-            raise models.ProtectedError("A bulk job can be deleted once it has ended; abort it first.", {self})
-        return super().delete(*args, **kwargs)
+        using = using or home_of(self)
+        with transaction.atomic(using=using):
+            # Somebody may have started it since it was read.
+            present = BulkJob.objects.using(using).select_for_update().filter(pk=self.pk).first() or self
+            if not present.is_over and present.status != self.Status.NEW:
+                raise models.ProtectedError("A bulk job can be deleted once it has ended; abort it first.", {self})
+            return super().delete(using, keep_parents)
 
 
 class BulkJobChunk(models.Model):

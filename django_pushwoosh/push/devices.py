@@ -75,23 +75,27 @@ def set_tags(
 
 
 def set_tags_of_many(
-    changes: Iterable[tuple[Device | str, Mapping[str, Any]]], *, application: str = DEFAULT_ALIAS
+    changes: Iterable[tuple[Device | str, Mapping[str, Any]]],
+    *,
+    application: str = DEFAULT_ALIAS,
+    using: str | None = None,
 ) -> int:
     """Queue setTags for many devices, rows or hwids, each with its own tags; how many. The mirror changes at once.
 
     They leave after what is urgent, together where that can be said in bulk. Takes any number, also from a generator,
-    in one transaction: all are queued, or none. Raises `InvalidTag`.
+    in one transaction of one database: all are queued, or none. Raises `InvalidTag`, and `InvalidMessage` for a row of
+    another application or database.
     """
     app = settings.application(application)
-    using = router.db_for_write(OutboxEntry)
+    using = using or router.db_for_write(OutboxEntry)
     queued = 0
     with transaction.atomic(using=using):
         for some in _batches(changes):
             now = timezone.now()
             said: list[tuple[str, dict[str, Any]]] = []
             for device, tags in some:
-                if isinstance(device, Device) and device.application != app.code:
-                    raise InvalidMessage(Problem("", f"{device} belongs to {device.application}, not to {app.code}"))
+                if isinstance(device, Device):
+                    _check_place(device, app.code, using)
                 said.append((device.hwid if isinstance(device, Device) else device, tag_rules.clean_tags(tags)))
             tag_mirror.note_many(app.code, said, now=now, using=using)
             entries = [
@@ -107,6 +111,14 @@ def set_tags_of_many(
             outbox.enqueue_all(entries, using=using)
             queued += len(entries)
     return queued
+
+
+def _check_place(device: Device, application: str, using: str) -> None:
+    if device.application != application:
+        raise InvalidMessage(Problem("", f"{device} belongs to {device.application}, not to {application}"))
+    home = home_of(device)
+    if home != using:
+        raise InvalidMessage(Problem("", f"{device} is in the database {home}, not in {using}; name it by `using`"))
 
 
 def post_event(

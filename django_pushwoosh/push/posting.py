@@ -37,7 +37,7 @@ def id_of(posted: Posted, application: Application, writer: str) -> UUID:
 
 def is_held_back(application: Application) -> bool:
     """Whether the application is paused, or everything is."""
-    using = router.db_for_read(Pause)
+    using = router.db_for_write(Pause)
     return settings.is_paused or Pause.objects.using(using).filter(application__in=("", application.code)).exists()
 
 

@@ -25,7 +25,8 @@ from django_pushwoosh.models import (
 def retry(entry: OutboxEntry) -> bool:
     """Queue a failed, left or uncertain entry once more; a cancelled one too, unless it is a message's or a job's."""
     using = home_of(entry)
-    again = OutboxEntry.objects.using(using).select_related("dispatch").filter(pk=entry.pk).first()
+    entries = OutboxEntry.objects.using(using).select_related("dispatch", "chunk")
+    again = entries.defer("chunk__devices", "chunk__report").filter(pk=entry.pk).first()
     if again is None:
         return False
     with transaction.atomic(using=using):

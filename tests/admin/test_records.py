@@ -261,7 +261,7 @@ def test_a_job_that_starts_while_it_is_deleted_stays(admin_client: Client, monke
     deleted = BulkJob.delete
 
     def starts_meanwhile(self: BulkJob, *args: Any, **kwargs: Any) -> Any:
-        self.status = BulkJob.Status.RUNNING
+        BulkJob.objects.update(status=BulkJob.Status.RUNNING)
         return deleted(self, *args, **kwargs)
 
     monkeypatch.setattr(BulkJob, "delete", starts_meanwhile)

@@ -18,6 +18,18 @@ class Elsewhere:
     db_for_write = db_for_read
 
 
+class AlwaysElsewhere:
+    """One other database, whatever is known."""
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str:
+        return ALIAS
+
+    db_for_write = db_for_read
+
+    def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool:
+        return True
+
+
 class PrimaryAndReplica:
     """As Django's documentation has it: whatever is not asked of the primary is read from the replica."""
 

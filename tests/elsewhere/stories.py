@@ -15,7 +15,8 @@ from django.urls import reverse
 
 from django_pushwoosh import push
 from django_pushwoosh.models import BulkJob, Device, OutboxEntry, Pause, ScheduledMessage, UserLink
-from django_pushwoosh.protocol.audience import Devices
+from django_pushwoosh.protocol.audience import EVERYONE, Devices
+from django_pushwoosh.protocol.errors import InvalidMessage
 from django_pushwoosh.sandbox.app import Sandbox
 from django_pushwoosh.testing import run_outbox
 from tests.conftest import Clock
@@ -77,6 +78,49 @@ def test_what_is_deleted_there_goes_upstream_from_there(sandbox: Sandbox) -> Non
     phone.delete(using=THIRD)
 
     assert (queued(THIRD), queued(ALIAS)) == (["registerUser", "unregisterDevice"], [])
+
+
+@two_databases
+@pytest.mark.parametrize("router", ["Elsewhere", "AlwaysElsewhere"])
+def test_a_link_speaks_for_the_device_of_its_own_database(settings: Any, router: str) -> None:
+    settings.DATABASE_ROUTERS = [f"tests.elsewhere.routers.{router}"]
+    phone = device(THIRD)
+    Device(pk=phone.pk, application=APPLICATION, hwid="somebody else's", platform=3).save(using=ALIAS)
+    OutboxEntry.objects.using(THIRD).all().delete()
+
+    UserLink(device_id=phone.pk, user_id="ada").save(using=THIRD)
+    UserLink.objects.using(THIRD).get().delete(using=THIRD)
+    UserLink(device_id=phone.pk, user_id="ada").save(using=THIRD)
+    UserLink.objects.using(THIRD).all().delete()
+
+    said = OutboxEntry.objects.using(THIRD).order_by("pk").values_list("arguments__hwid", "arguments__userId")
+    assert list(said) == [("phone", "ada"), ("phone", "phone")] * 2
+
+
+@two_databases
+def test_many_devices_are_of_one_database(sandbox: Sandbox) -> None:
+    phone = device(THIRD)
+    with pytest.raises(InvalidMessage, match="is in the database default, not in elsewhere"):
+        push.set_tags_of_many([(phone, {"Age": 3})])
+    assert push.set_tags_of_many([(phone, {"Age": 3})], using=THIRD) == 1
+    assert queued(THIRD) == ["registerDevice", "setTags"]
+    assert Device.objects.using(THIRD).get().tags == {"City": "Oslo", "Age": 3}
+
+
+@two_databases
+def test_all_databases_share_one_cap(sandbox: Sandbox, settings: Any) -> None:
+    settings.PUSHWOOSH = {**settings.PUSHWOOSH, "ACCOUNTS": {"default": {"REQUESTS_PER_MINUTE": 2, "TRACING": True}}}
+    for using in (ALIAS, THIRD):
+        for number in range(2):
+            message = ScheduledMessage(
+                application=APPLICATION, parameters={"content": f"{using} {number}"}, audience=EVERYONE.to_json()
+            )
+            message.save(using=using)
+            push.submit(message)
+            run_outbox() if using == ALIAS else call_command("pushwoosh_worker", "--once", "--database", using)
+
+    assert len(sandbox.capped_at) == 2
+    assert OutboxEntry.objects.using(THIRD).filter(status=OutboxEntry.Status.QUEUED).count() == 2
 
 
 @pytest.fixture

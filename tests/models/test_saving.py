@@ -427,6 +427,10 @@ def test_a_bulk_job_runs_to_its_report(sandbox: Sandbox, clock: Clock) -> None:
     assert job.status == BulkJob.Status.RUNNING
     with pytest.raises(ProtectedError):
         job.delete()
+    read_before = BulkJob.objects.get()
+    read_before.status = BulkJob.Status.NEW
+    with pytest.raises(ProtectedError):
+        read_before.delete()
 
     clock.advance(minutes=1)
     run_outbox()
