@@ -308,10 +308,10 @@ def busy(database: str) -> None:
     with upstream(latency) as root, gunicorn(database, *options, BENCH_UPSTREAM=root) as server:
         server.clear()
         server.call(replace(OURS.load, total=KNOWN, phones=threads, good=ENVELOPE))
-        given: dict[str, Any] = {"different": KNOWN, "phones": 3 * threads, "total": CALLS // 3}
+        given: dict[str, Any] = {"different": KNOWN, "phones": 3 * threads}
         variants = [
-            Variant("ours", Load(0, "/json/1.3/postEvent", EVENT, ENVELOPE, headers=TOKEN, **given)),
-            Variant("bare post", Load(0, "/bare/post/postEvent", EVENT, ENVELOPE, **given)),
+            Variant("ours", Load(0, "/json/1.3/postEvent", EVENT, ENVELOPE, CALLS, headers=TOKEN, **given)),
+            Variant("bare post", Load(0, "/bare/post/postEvent", EVENT, ENVELOPE, CALLS, **given)),
         ]
         rounds = in_turns(server, variants)
         told(f"postEvent relayed at {latency * 1000:.0f} ms, {threads} threads", rounds)
