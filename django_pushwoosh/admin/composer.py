@@ -487,7 +487,8 @@ class ScheduledMessageAdmin(RecordAdmin):
         using, over = message._state.db, (Dispatch.Status.CANCELLED, Dispatch.Status.FAILED)
         dispatches = message.dispatches.using(using).exclude(status__in=over)
         asked = OutboxEntry.objects.using(using).filter(dispatch__message=message, method="cancelMessage").unsettled()
-        left, on_their_way = dispatches.count(), asked.count() + message.dispatches.filter(IS_BEING_CANCELLED).count()
+        being_cancelled = message.dispatches.using(using).filter(IS_BEING_CANCELLED)
+        left, on_their_way = dispatches.count(), asked.count() + being_cancelled.count()
         if not left:
             messages.success(request, gettext("The message was cancelled."))
         elif on_their_way:

@@ -94,9 +94,7 @@ def set_tags_of_many(
             now = timezone.now()
             said: list[tuple[str, dict[str, Any]]] = []
             for device, tags in some:
-                if isinstance(device, Device):
-                    _check_place(device, app.code, using)
-                said.append((device.hwid if isinstance(device, Device) else device, tag_rules.clean_tags(tags)))
+                said.append((_hwid_in(app.code, using, device), tag_rules.clean_tags(tags)))
             tag_mirror.note_many(app.code, said, now=now, using=using)
             entries = [
                 outbox.entry_of(
@@ -113,12 +111,16 @@ def set_tags_of_many(
     return queued
 
 
-def _check_place(device: Device, application: str, using: str) -> None:
+def _hwid_in(application: str, using: str, device: Device | str) -> str:
+    """A row's hwid, or the one that was given. Raises `InvalidMessage` for a row of another application or database."""
+    if not isinstance(device, Device):
+        return device
     if device.application != application:
         raise InvalidMessage(Problem("", f"{device} belongs to {device.application}, not to {application}"))
     home = home_of(device)
     if home != using:
         raise InvalidMessage(Problem("", f"{device} is in the database {home}, not in {using}; name it by `using`"))
+    return device.hwid
 
 
 def post_event(

@@ -53,6 +53,7 @@ def start(job: BulkJob) -> bool:
         jobs = BulkJob.objects.using(using).filter(pk=job.pk, status__in=startable)
         if not jobs.update(status=BulkJob.Status.RUNNING):
             return False
+        # From here on it is the primary's row, also for `progress`.
         job.refresh_from_db(using=using)
         for chunk in job.chunks.using(using).filter(status=BulkJobChunk.Status.WAITING).iterator(chunk_size=10):
             more = {"create_missing_tags": job.create_missing_tags} if job.kind == BulkJob.Kind.TAGS else {}
